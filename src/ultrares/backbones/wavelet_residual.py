@@ -1,0 +1,46 @@
+"""Our own x2 backbone: a bicubic enlargement plus the wavelet bands that a network predicts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ultrares.nets.wavelet_residual import WaveletResidualNet, context_vector
+from ultrares.types import SizeRule
+from ultrares.wavelet import Bands, merge
+
+
+class WaveletResidualBackbone:
+    """Super-resolves by 2 with a :class:`~ultrares.nets.wavelet_residual.WaveletResidualNet`.
+
+    Args:
+        net: The trained network.
+        name: How the backbone is called in models and tables.
+        autocast: Whether to convolve in bfloat16; sums and the wavelet transform stay in float32.
+    """
+
+    scales = (2,)
+    size_rule = SizeRule()
+    stochastic = False
+
+    def __init__(
+        self, net: WaveletResidualNet, *, name: str = "wavelet-residual", autocast: bool = False
+    ) -> None:
+        self.net = net
+        self.name = name
+        self.autocast = autocast
+        self.bands: int | None = net.bands
+        # Two pixels more for the bicubic enlargement's kernel.
+        self.halo = net.halo + 2
+
+    def __call__(
+        self, image: Tensor, *, scale: int = 2, mtf: float = 0.5, depth: int = 0
+    ) -> Tensor:
+        """Return ``image`` (B, C, h, w) in [0, 1] at twice its resolution."""
+        assert scale in self.scales
+        context = context_vector(len(image), mtf=mtf, depth=depth).to(image)
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.autocast):
+            residual = self.net(image.contiguous(memory_format=torch.channels_last), context)
+        enlarged = F.interpolate(image, scale_factor=2, mode="bicubic", antialias=True)
+        return enlarged + merge(Bands.unstack(residual.float()))

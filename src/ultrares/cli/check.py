@@ -1,0 +1,39 @@
+"""``ultrares check``: does a finer scene keep what it owes to the one it was made from?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ultrares.cli.console import complain, say, say_facts, say_json
+from ultrares.cli.options import AsJson
+
+
+def check(
+    fine: Annotated[Path, typer.Argument(metavar="SR", help="The finer scene.")],
+    coarse: Annotated[Path, typer.Argument(metavar="LR", help="The scene it was made from.")],
+    *,
+    json: AsJson = False,
+) -> None:
+    """Compare footprint, radiometry and mask of a finer scene with its source.
+
+    Exits 1 when a problem is found.
+    """
+    from ultrares import api
+
+    report = api.check(fine, coarse)
+    facts = report.to_dict()
+    if json:
+        say_json(facts)
+    else:
+        say_facts({name: fact for name, fact in facts.items() if name not in ("ok", "problems")})
+        for problem in report.problems:
+            say(f"problem: {problem}")
+        if report.ok:
+            say(f"ok: {fine} is true to {coarse}")
+    if not report.ok:
+        count = "1 problem" if len(report.problems) == 1 else f"{len(report.problems)} problems"
+        complain(f"{fine} is not true to {coarse}: {count} found")
+        raise typer.Exit(1)

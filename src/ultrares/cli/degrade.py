@@ -1,0 +1,30 @@
+"""``ultrares degrade``: a coarser scene, as a sensor would have seen it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ultrares.cli.console import say
+from ultrares.cli.options import InputPath, OutputPath, Overwrite
+
+
+def degrade(
+    source: InputPath,
+    target: OutputPath,
+    *,
+    scale: Annotated[float, typer.Option(help="Input pixels per output pixel, along one side.")],
+    sensor: Annotated[
+        str, typer.Option(help="How a pixel gathers light: box, bicubic or mtf:VALUE.")
+    ] = "bicubic",
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a scene coarser, to try upscaling on a case with a known answer."""
+    from ultrares import api
+
+    report = api.degrade(source, target, scale=scale, sensor=sensor, overwrite=overwrite)
+    say(
+        f"{report.target}  {report.width} x {report.height} px, "
+        f"1/{scale:g} of {source.name}, sensor {report.sensor}"
+    )

@@ -1,0 +1,41 @@
+"""Options that several commands share, and how their text becomes values."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+
+class Bounds(NamedTuple):
+    """A rectangle in the units of a scene's coordinate reference system."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+def parse_bounds(text: str) -> Bounds:
+    """Turn ``"LEFT BOTTOM RIGHT TOP"`` into a rectangle; commas separate as well as spaces.
+
+    Raises:
+        typer.BadParameter: The text is not four finite numbers that enclose an area.
+    """
+    try:
+        bounds = Bounds(*(float(number) for number in text.replace(",", " ").split()))
+    except (TypeError, ValueError):
+        bounds = None
+    if bounds is None or not all(map(math.isfinite, bounds)):
+        raise typer.BadParameter(f'{text!r} is not "LEFT BOTTOM RIGHT TOP", four numbers')
+    if bounds.left >= bounds.right or bounds.bottom >= bounds.top:
+        raise typer.BadParameter(f"{text!r} is empty: LEFT must be below RIGHT, BOTTOM below TOP")
+    return bounds
+
+
+InputPath = Annotated[Path, typer.Argument(metavar="IN", help="The scene to read.")]
+OutputPath = Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -1,0 +1,93 @@
+"""How far a long command is: a live bar on a terminal, sparse plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+Report = Callable[[int, int], None]
+"""Called with the pixels done and the pixels in total, as often as the worker likes."""
+
+MOST_LINES = 10
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class ThroughputColumn(ProgressColumn):
+    """Output megapixels a second."""
+
+    def render(self, task: Task) -> Text:
+        """The recent throughput, or a placeholder before there is one."""
+        return Text("- MPix/s" if task.speed is None else f"{task.speed / 1e6:.2f} MPix/s")
+
+
+class PlainLines:
+    """Progress for a log file: a line when another tenth is done and some seconds have gone by.
+
+    Args:
+        label: What is being done.
+        stream: Where the lines go.
+        clock: Seconds from any fixed start.
+    """
+
+    def __init__(
+        self, label: str, stream: TextIO, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._label = label
+        self._stream = stream
+        self._clock = clock
+        self._started = clock()
+        self._last_step = 0
+        self._last_time = self._started
+
+    def __call__(self, done: int, total: int) -> None:
+        """Write a line if it is time for one."""
+        now = self._clock()
+        step = MOST_LINES * done // max(total, 1)
+        if step == self._last_step or now - self._last_time < SECONDS_BETWEEN_LINES:
+            return
+        self._last_step, self._last_time = step, now
+        speed = done / (now - self._started)
+        self._stream.write(
+            f"{self._label}: {done / total:.0%}, {speed / 1e6:.2f} MPix/s, "
+            f"{(total - done) / speed:.0f} s left\n"
+        )
+        self._stream.flush()
+
+
+@contextmanager
+def progress_on_stderr(label: str) -> Iterator[Report]:
+    """Show progress on stderr while the block runs.
+
+    Args:
+        label: What is being done, in one word.
+
+    Yields:
+        The function to report progress to.
+    """
+    if not sys.stderr.isatty():
+        yield PlainLines(label, sys.stderr)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        ThroughputColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

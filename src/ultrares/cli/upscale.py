@@ -1,0 +1,98 @@
+"""``ultrares upscale``: a scene in, a finer scene out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ultrares.cli.console import say, say_json
+from ultrares.cli.options import (
+    AsJson,
+    Bounds,
+    InputPath,
+    OutputPath,
+    Overwrite,
+    parse_bounds,
+)
+from ultrares.types import Mode
+
+if TYPE_CHECKING:
+    from ultrares.api import UpscaleReport
+
+
+def upscale(  # noqa: PLR0913 - a command's options are its interface
+    source: InputPath,
+    target: OutputPath,
+    *,
+    scale: Annotated[float, typer.Option(help="Output pixels per input pixel, along one side.")],
+    model: Annotated[
+        str | None, typer.Option(help="A name from `ultrares models`, a folder or a hub id.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="A finer image of the same place, to learn details from.")
+    ] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="The most probable scene, or one with drawn detail.")
+    ] = "fidelity",
+    draws: Annotated[int, typer.Option(min=1, help="Samples to average in perceptual mode.")] = 1,
+    steps: Annotated[int | None, typer.Option(min=1, help="Diffusion steps of each level.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
+    sensor: Annotated[
+        str, typer.Option(help="How a pixel gathers light: box, bicubic or mtf:VALUE.")
+    ] = "box",
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="Output pixels a side that are written at once.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory to stay within, like 4GB.")
+    ] = None,
+    aoi: Annotated[
+        Bounds | None,
+        typer.Option(
+            parser=parse_bounds,
+            metavar='"LEFT BOTTOM RIGHT TOP"',
+            help="The part of the scene to upscale, in the units of its CRS.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    json: AsJson = False,
+) -> None:
+    """Make a scene finer; its block means stay those of the input."""
+    from ultrares import api
+    from ultrares.cli.progress import progress_on_stderr
+
+    with progress_on_stderr("upscaling") as progress:
+        report = api.upscale_scene(
+            source,
+            target,
+            scale=scale,
+            model=model,
+            reference=reference,
+            mode=mode,
+            draws=draws,
+            steps=steps,
+            seed=seed,
+            sensor=sensor,
+            tile=tile,
+            memory=memory,
+            aoi=aoi,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if json:
+        say_json(report.to_dict())
+    else:
+        say(summary(report, source))
+
+
+def summary(report: UpscaleReport, source: Path) -> str:
+    """The one line that says what was written."""
+    exact_integers = report.radiometry.endswith("exact") and "int" in report.dtype
+    radiometry = report.radiometry + (" (0 DN)" if exact_integers else "")
+    bands = "1 band" if report.bands == 1 else f"{report.bands} bands"
+    return (
+        f"{report.target}  {report.width} x {report.height} px, {bands} {report.dtype}, "
+        f"x{report.scale:g} of {source.name}, {radiometry}, COG, {report.seconds:.1f} s"
+    )

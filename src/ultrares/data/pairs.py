@@ -1,0 +1,131 @@
+"""Training pairs for a x2 level of a cascade: what a level sees, and what it should make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ultrares.sensor.models import SensorModel
+
+Level = Callable[[Tensor, Tensor, SensorModel, int], Tensor]
+"""One x2 level without gradient: (image, original, sensor, depth) -> image twice as fine."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A batch for one x2 level.
+
+    Attributes:
+        image: What the level sees, (B, 3, h, w), in [0, 1].
+        target: The truth, (B, 3, 2 * h, 2 * w), in [0, 1].
+        sensor: The sensor that took the image at the cascade's start.
+        depth: How many levels of the cascade made ``image``; 0 if the sensor did.
+    """
+
+    image: Tensor
+    target: Tensor
+    sensor: SensorModel
+    depth: int
+
+
+def degrade_tiles(tiles: np.ndarray, sensor: SensorModel, factor: int) -> np.ndarray:
+    """Reduce tiles (N, C, H, W) by a sensor model and round them back to their data type."""
+    limits = np.iinfo(tiles.dtype)
+    coarse = [
+        sensor.degrade(torch.from_numpy(chunk).float(), factor).round().clamp(limits.min, limits.max)
+        for chunk in np.array_split(tiles, max(1, len(tiles) // 32))
+    ]
+    return torch.cat(coarse).numpy().astype(tiles.dtype)
+
+
+class PairSampler:
+    """Draws random crops of tiles, degraded by a mixture of sensors, at a mixture of depths.
+
+    Inputs of depth 1 and 2 are made by the level that is being trained, from an original two and three
+    octaves coarser than the target, because that is what the level meets in a cascade.
+
+    Args:
+        tiles: Shape (N, C, H, W), unsigned 8-bit; at least three bands, the first three RGB.
+        sensors: Sensors and how often each is drawn.
+        depths: How often depth 0, 1 and 2 are drawn.
+        crop: Side of ``Pair.image`` in pixels, a multiple of 4.
+        batch: Crops in a batch.
+        any_bands: Share of batches that show three bands drawn with repetition instead of RGB, so that the
+            net also serves single bands and bands it has never seen.
+        coarser: Share of batches whose truth is the tile reduced by two, a second ground sampling distance.
+    """
+
+    def __init__(
+        self,
+        tiles: np.ndarray,
+        *,
+        sensors: dict[SensorModel, float],
+        depths: tuple[float, float, float],
+        crop: int,
+        batch: int,
+        any_bands: float,
+        coarser: float,
+    ) -> None:
+        self._sensors = list(sensors)
+        self._shares = np.array(list(sensors.values())) / sum(sensors.values())
+        self._depths = np.array(depths) / sum(depths)
+        self._crop, self._batch = crop, batch
+        self._any_bands, self._coarser = any_bands, coarser
+        halved = degrade_tiles(tiles, self._sensors[0], 2)
+        self._truth = (tiles, halved)
+        self._coarse = {
+            (which, sensor, depth): degrade_tiles(truth, sensor, 2 ** (depth + 1))
+            for which, truth in enumerate(self._truth)
+            for sensor in self._sensors
+            for depth in range(3 - which)
+        }
+
+    def draw(self, rng: np.random.Generator, level: Level) -> Pair:
+        """Draw one batch; all randomness comes from ``rng``."""
+        which = int(rng.random() < self._coarser)
+        sensor = self._sensors[rng.choice(len(self._sensors), p=self._shares)]
+        depth = int(rng.choice(3, p=self._depths))
+        depth = min(depth, 2 - which)
+        factor = 2 ** (depth + 1)
+        margin = (0, 4, 6)[depth]
+        side = self._crop // 2**depth + 2 * margin
+        original, target = self._crops(rng, (which, sensor, depth), side, factor)
+        image = original
+        for step in range(depth):
+            image = level(image, original, sensor, step)
+        inner = slice(margin * 2**depth, margin * 2**depth + self._crop)
+        outer = slice(2 * inner.start, 2 * inner.stop)
+        return Pair(image[..., inner, inner], target[..., outer, outer], sensor, depth)
+
+    def _crops(
+        self, rng: np.random.Generator, key: tuple[int, SensorModel, int], side: int, factor: int
+    ) -> tuple[Tensor, Tensor]:
+        coarse, fine = self._coarse[key], self._truth[key[0]]
+        bands = np.arange(3)
+        if rng.random() < self._any_bands:
+            bands = rng.choice(coarse.shape[1], 3)
+        room = coarse.shape[-1] - side
+        originals, targets = [], []
+        for tile in rng.integers(len(coarse), size=self._batch):
+            row, col = rng.integers(room + 1, size=2)
+            original = coarse[tile, bands, row : row + side, col : col + side]
+            rows = slice(row * factor, (row + side) * factor)
+            cols = slice(col * factor, (col + side) * factor)
+            target = fine[tile, bands, rows, cols]
+            turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+            originals.append(_turn(original, turns, flip=flip))
+            targets.append(_turn(target, turns, flip=flip))
+        return _as_unit(originals), _as_unit(targets)
+
+
+def _turn(image: np.ndarray, turns: int, *, flip: bool) -> np.ndarray:
+    turned = np.rot90(image, turns, axes=(1, 2))
+    return turned[:, :, ::-1] if flip else turned
+
+
+def _as_unit(images: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(images)).float().div_(255)

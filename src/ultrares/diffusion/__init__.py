@@ -1,0 +1,37 @@
+"""Diffusion as equations, solvers, noise and losses; it knows no image and no network."""
+
+from ultrares.diffusion.decay import CosineDecay as CosineDecay
+from ultrares.diffusion.decay import Decay as Decay
+from ultrares.diffusion.decay import LinearDecay as LinearDecay
+from ultrares.diffusion.decay import TableDecay as TableDecay
+from ultrares.diffusion.denoiser import EPS as EPS
+from ultrares.diffusion.denoiser import X0 as X0
+from ultrares.diffusion.denoiser import Network as Network
+from ultrares.diffusion.denoiser import Prediction as Prediction
+from ultrares.diffusion.denoiser import V as V
+from ultrares.diffusion.denoiser import denoiser as denoiser
+from ultrares.diffusion.denoiser import estimate_clean as estimate_clean
+from ultrares.diffusion.edm import edm_scaling as edm_scaling
+from ultrares.diffusion.guidance import Project as Project
+from ultrares.diffusion.guidance import projection as projection
+from ultrares.diffusion.loss import denoising_loss as denoising_loss
+from ultrares.diffusion.loss import edm_weight as edm_weight
+from ultrares.diffusion.loss import ir_sde_loss as ir_sde_loss
+from ultrares.diffusion.loss import lognormal_sigmas as lognormal_sigmas
+from ultrares.diffusion.noise import NoiseField as NoiseField
+from ultrares.diffusion.schedule import cosine_betas as cosine_betas
+from ultrares.diffusion.schedule import cosine_thetas as cosine_thetas
+from ultrares.diffusion.schedule import karras_sigmas as karras_sigmas
+from ultrares.diffusion.schedule import linear_betas as linear_betas
+from ultrares.diffusion.schedule import log_sigmas as log_sigmas
+from ultrares.diffusion.schedule import uniform_times as uniform_times
+from ultrares.diffusion.sde import SDE as SDE
+from ultrares.diffusion.sde import VP as VP
+from ultrares.diffusion.sde import MeanReverting as MeanReverting
+from ultrares.diffusion.solvers import Solver as Solver
+from ultrares.diffusion.solvers import ancestral as ancestral
+from ultrares.diffusion.solvers import ddim as ddim
+from ultrares.diffusion.solvers import dpmpp_2m as dpmpp_2m
+from ultrares.diffusion.solvers import ir_sde_posterior as ir_sde_posterior
+from ultrares.diffusion.solvers import posterior as posterior
+from ultrares.diffusion.solvers import reverse_euler as reverse_euler

@@ -1,0 +1,54 @@
+"""Show any number of bands to a network that was built for a fixed number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def group_indices(bands: int, size: int) -> Tensor:
+    """Which band stands at each place of each group; a last, short group repeats its last band.
+
+    Returns:
+        Shape (groups, size), integers below ``bands``.
+    """
+    groups = -(-bands // size)
+    return torch.arange(groups * size).clamp(max=bands - 1).view(groups, size)
+
+
+def by_groups(image: Tensor, size: int | None, call: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply ``call`` to groups of ``size`` neighbouring bands, side by side as one batch.
+
+    The bands of the first group stay together, so that red, green and blue are seen as they were trained.
+
+    Args:
+        image: Shape (1, M * C, h, w): M values for each of C bands, value-major (M is 1 for a plain image).
+        size: Bands of a group; None leaves the image as it is.
+        call: Maps (groups, M * size, h, w) to (groups, N * size, h', w'), for any N.
+
+    Returns:
+        Shape (1, N * C, h', w').
+    """
+    return by_band_groups([image], image.shape[1], size, lambda parts: call(parts[0]))
+
+
+def by_band_groups(
+    stacks: list[Tensor], bands: int, size: int | None, call: Callable[[list[Tensor]], Tensor]
+) -> Tensor:
+    """Apply ``call`` to several stacks at once, each (1, M_i * bands, h, w), grouped by band."""
+    if size is None or bands == size:
+        return call(stacks)
+    index = group_indices(bands, size)
+    grouped = [_gather(stack, bands, index) for stack in stacks]
+    result = call(grouped)
+    values = result.unflatten(1, (-1, size))  # (groups, N, size, h', w')
+    values = values.permute(1, 0, 2, 3, 4).flatten(1, 2)[:, :bands]  # (N, bands, h', w')
+    return values.flatten(0, 1)[None]
+
+
+def _gather(stack: Tensor, bands: int, index: Tensor) -> Tensor:
+    values = stack[0].unflatten(0, (-1, bands))  # (M, bands, h, w)
+    grouped = values[:, index.to(stack.device)]  # (M, groups, size, h, w)
+    return grouped.transpose(0, 1).flatten(1, 2)

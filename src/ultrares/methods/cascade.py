@@ -1,0 +1,166 @@
+"""The self-cascade: repeat a level until the scale is reached, rebuilding the condition at each.
+
+Line 14 to 19 of Algorithm 1 (arXiv 2412.18996): I_LR becomes I_SR, d = ceil(log_k K) times. The paper's
+Table 6 names two kinds, and so do we:
+
+- ``progressive``: every level looks at the level before it (and may have weights of its own);
+- ``reuse``: every level reuses the first condition, tau restored from the scene itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ultrares.errors import ScaleError
+from ultrares.methods.wavediffur import Place, Solve, WaveDiffUR
+from ultrares.sensor.backprojection import back_project, back_projection_reach
+from ultrares.sensor.models import Box, SensorModel
+from ultrares.types import Cell, SizeRule
+
+Condition = Literal["progressive", "reuse"]
+
+MAX_SCALE = 128
+"""The largest magnification of the paper, and of our tests."""
+
+ORIGINAL_FACTOR = 8
+"""Up to this magnification a level is held to the scene through the sensor model. Beyond it, the mean of
+each block is held to the level before, which by then resolves the sensor's footprint; that keeps
+the context a level needs from growing with the scale."""
+
+ITERATIONS = 2
+"""Corrections of a back-projection through a sensor other than the box."""
+
+SAMPLING_HALO = 32
+"""Context for the denoiser's chain of calls. Its receptive fields add up to more, but beyond this
+distance the influence was measured to vanish in rounding (benchmarks/seams.py)."""
+
+
+def number_of_levels(scale: float, factor: int = 2) -> int:
+    """How many levels of ``factor`` reach ``scale``: ceil(log_factor(scale)).
+
+    Raises:
+        ScaleError: The scale is not a whole number from 2 to 128.
+    """
+    if scale != scale or scale in (float("inf"), float("-inf")) or scale <= 1:
+        raise ScaleError(f"scale {scale:g} does not enlarge: pass a whole number from 2 to {MAX_SCALE}")
+    if scale != int(scale):
+        raise ScaleError(
+            f"scale {scale:g} is not a whole number, which a cascade of x{factor} levels needs; "
+            f"nearest that it can do: {max(2, int(scale))} or {int(scale) + 1}"
+        )
+    if scale > MAX_SCALE:
+        raise ScaleError(f"scale {scale:g} is beyond {MAX_SCALE}, the largest this model was made for")
+    levels, reached = 0, 1
+    while reached < scale:
+        levels, reached = levels + 1, reached * factor
+    return levels
+
+
+@dataclass(frozen=True)
+class CascadeLevel:
+    """One level of a cascade as the scene drives it: solve, then back-project.
+
+    Attributes:
+        solver: The level's solver.
+        level: Its number from 0; the image it sees is 2**level times finer than the scene.
+        how: How to solve.
+        sensor: The degradation that leads to the scene's pixels.
+        condition: Whether tau is rebuilt from the level's image or reused from the scene.
+    """
+
+    solver: WaveDiffUR
+    level: int
+    how: Solve
+    sensor: SensorModel
+    condition: Condition = "progressive"
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per input pixel."""
+        return self.solver.scale
+
+    @property
+    def size_rule(self) -> SizeRule:
+        """Even sides and origins, for the wavelet transform and the denoiser."""
+        return SizeRule(minimum=2, multiple_of=2)
+
+    @property
+    def core(self) -> int:
+        """Side of the square of input pixels that is computed at once."""
+        return 128 if self.level == 0 else 256
+
+    @property
+    def halo(self) -> int:
+        """Context of the backbone, the denoiser's chain, and the back-projection."""
+        sampling = SAMPLING_HALO if self.how.mode == "perceptual" else 0
+        reach = 0
+        if self._sees_original:
+            reach = back_projection_reach(self.sensor, iterations=ITERATIONS) * 2**self.level
+        return self.solver.backbone.halo + sampling + reach
+
+    @property
+    def original_margin(self) -> int | None:
+        """Two pixels for the interpolation of a reused condition; none for the back-projection."""
+        if self.condition == "reuse":
+            return 2
+        return 0 if self._sees_original else None
+
+    @property
+    def _sees_original(self) -> bool:
+        return not isinstance(self.sensor, Box) and 2 ** (self.level + 1) <= ORIGINAL_FACTOR
+
+    def __call__(self, cell: Cell) -> Tensor:
+        """Return the cell's window twice as fine."""
+        place = Place(cell.origin, self.level, self.sensor.mtf)
+        reused = self._reused_condition(cell) if self.condition == "reuse" else None
+        fine = self.solver.solve(cell.image, place, self.how, condition=reused)
+        if not self._sees_original:
+            return back_project(fine, cell.image, Box(), self.scale)
+        margin = self.original_margin or 0
+        rows, cols = cell.original.shape[-2:]
+        footprint = cell.original[..., margin : rows - margin, margin : cols - margin]
+        factor = cell.factor * self.scale
+        return back_project(fine, footprint, self.sensor, factor, iterations=ITERATIONS)
+
+    @staticmethod
+    def _reused_condition(cell: Cell) -> Tensor:
+        """The scene's own pixels, enlarged to the level's grid."""
+        enlarged = F.interpolate(
+            cell.original, scale_factor=cell.factor, mode="bicubic", antialias=True
+        )
+        row = cell.origin.row - cell.original_origin.row * cell.factor
+        col = cell.origin.col - cell.original_origin.col * cell.factor
+        rows, cols = cell.image.shape[-2:]
+        return enlarged[..., row : row + rows, col : col + cols]
+
+
+def cascade(
+    solvers: Sequence[WaveDiffUR],
+    scale: float,
+    how: Solve,
+    sensor: SensorModel,
+    *,
+    condition: Condition = "progressive",
+) -> list[CascadeLevel]:
+    """Lay out the levels that reach ``scale``; their product may exceed it.
+
+    Args:
+        solvers: One shared by all levels, or one per level, the last repeated.
+        scale: Whole number from 2 to 128.
+        how: How each level is solved.
+        sensor: The degradation that leads to the scene's pixels.
+        condition: Where each level's tau comes from.
+
+    Raises:
+        ScaleError: The scale cannot be reached.
+    """
+    levels = number_of_levels(scale, solvers[0].scale)
+    return [
+        CascadeLevel(solvers[min(level, len(solvers) - 1)], level, how, sensor, condition)
+        for level in range(levels)
+    ]

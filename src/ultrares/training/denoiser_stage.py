@@ -1,0 +1,92 @@
+"""Train the denoiser of the residual wavelet bands around a frozen backbone."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
+from ultrares.data.pairs import Pair, PairSampler
+from ultrares.methods.residual_bands import ResidualBands, guide_of
+from ultrares.nets.denoiser_unet import DenoiserUNet
+from ultrares.nets.wavelet_residual import context_vector
+from ultrares.sensor.backprojection import back_project
+from ultrares.sensor.models import Box, SensorModel
+from ultrares.training.backbone_stage import cascade_level, pair_sampler
+from ultrares.training.loop import optimise
+from ultrares.training.recipe import Stage
+
+LOG_SIGMA_MEAN, LOG_SIGMA_STD = -0.3, 1.0
+SIGMA_RANGE = (0.02, 5.0)
+
+
+def conditional_mean(backbone: WaveletResidualBackbone, pair: Pair) -> Tensor:
+    """What fidelity mode would return for the pair, without gradient."""
+    with torch.no_grad():
+        mean = backbone(pair.image, mtf=pair.sensor.mtf, depth=pair.depth)
+        return back_project(mean, pair.image, pair.sensor, 2) if isinstance(pair.sensor, Box) else mean
+
+
+def measure_stds(
+    backbone: WaveletResidualBackbone, sampler: PairSampler, *, seed: int, batches: int = 40
+) -> ResidualBands:
+    """Root mean square of each residual band over some batches."""
+
+    def level(image: Tensor, original: Tensor, sensor: SensorModel, depth: int) -> Tensor:
+        return cascade_level(backbone, image, original, sensor, depth)
+
+    plain = ResidualBands((1.0, 1.0, 1.0, 1.0))
+    power = torch.zeros(4, dtype=torch.float64)
+    for step in range(batches):
+        pair = sampler.draw(np.random.default_rng((seed, 1, step)), level)
+        residual = plain.encode(pair.target, conditional_mean(backbone, pair))
+        power += residual.unflatten(1, (4, -1)).square().mean(dim=(0, 2, 3, 4)).double()
+    a, v, h, d = (power / batches).sqrt().tolist()
+    return ResidualBands((a, v, h, d))
+
+
+def train_denoiser(
+    stage: Stage,
+    backbone: WaveletResidualBackbone,
+    tiles: np.ndarray,
+    *,
+    folder: Path,
+    autocast: bool,
+) -> tuple[DenoiserUNet, ResidualBands]:
+    """Train the network of a recipe's denoiser stage, and measure the scale of what it denoises."""
+    torch.manual_seed(stage.seed)
+    before, inner, after = stage.net.blocks
+    net = DenoiserUNet(width=stage.net.width, blocks=(before, inner, after))
+    sampler = pair_sampler(tiles, stage.data)
+    bands = measure_stds(backbone, sampler, seed=stage.seed)
+
+    def level(image: Tensor, original: Tensor, sensor: SensorModel, depth: int) -> Tensor:
+        return cascade_level(backbone, image, original, sensor, depth)
+
+    def loss(model: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        pair = sampler.draw(rng, level)
+        mean = conditional_mean(backbone, pair)
+        clean = bands.encode(pair.target, mean)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        noise = torch.randn(clean.shape, generator=generator)
+        log_sigma = torch.randn(len(clean), generator=generator) * LOG_SIGMA_STD + LOG_SIGMA_MEAN
+        log_sigma = log_sigma.clamp(*map(math.log, SIGMA_RANGE))
+        sigma = log_sigma.exp()[:, None, None, None]
+        signal = (1 + sigma**2).rsqrt()
+        share = sigma * signal
+        noisy = signal * clean + share * noise
+        context = context_vector(len(clean), mtf=pair.sensor.mtf, depth=pair.depth)
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            predicted = model(noisy, guide_of(pair.image, mean), log_sigma, context)
+        value = F.mse_loss(predicted.float(), signal * noise - share * clean)
+        return value, {f"loss, depth {pair.depth}": value.item()}
+
+    trained = optimise(net, loss, stage.optimiser, folder=folder, seed=stage.seed)
+    assert isinstance(trained, DenoiserUNet)
+    return trained, bands

@@ -1,0 +1,120 @@
+"""The optimisation loop: averaged weights, checkpoints, exact resume, and a log."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ultrares.training.recipe import OptimiserSection
+
+Loss = Callable[[nn.Module, np.random.Generator], tuple[Tensor, dict[str, float]]]
+"""The loss of one freshly drawn batch, and figures worth logging (averaged between log lines)."""
+
+LOG_EVERY = 100
+CHECKPOINT_EVERY = 200
+
+
+def _rate(step: int, settings: OptimiserSection) -> float:
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    progress = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class _Log:
+    """Averages figures and appends them to a CSV file, one row per figure."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sums: dict[str, tuple[float, int]] = {}
+        self._start = time.monotonic()
+
+    def add(self, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (total + value, count + 1)
+
+    def flush(self, step: int) -> None:
+        new = not self._path.exists()
+        with self._path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", "seconds", "figure", "mean", "batches"])
+            seconds = round(time.monotonic() - self._start)
+            for name, (total, count) in sorted(self._sums.items()):
+                writer.writerow([step, seconds, name, f"{total / count:.5f}", count])
+        self._sums.clear()
+
+
+def _save(path: Path, state: dict[str, object]) -> None:
+    staging = path.with_suffix(".part")
+    torch.save(state, staging)
+    os.replace(staging, path)
+
+
+def optimise(
+    net: nn.Module,
+    loss: Loss,
+    settings: OptimiserSection,
+    *,
+    folder: Path,
+    seed: int,
+) -> nn.Module:
+    """Fit ``net`` and return its averaged weights.
+
+    A checkpoint in ``folder`` is resumed; the batches after it are those of an uninterrupted run, because
+    each step draws from a generator of its own.
+
+    Args:
+        net: Updated in place.
+        loss: Draws a batch and returns its loss.
+        settings: Rate, steps, clipping and averaging.
+        folder: Where checkpoint and log are kept.
+        seed: Seed of the batches.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    net = net.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(net.parameters(), lr=settings.rate, betas=(0.9, 0.99))
+    averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+    checkpoint, done = folder / "checkpoint.pt", 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        net.load_state_dict(state["net"])
+        averaged.load_state_dict(state["averaged"])
+        optimiser.load_state_dict(state["optimiser"])
+        done = state["step"]
+    log = _Log(folder / "log.csv")
+    for step in range(done, settings.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = settings.rate * _rate(step, settings)
+        rng = np.random.default_rng((seed, step))
+        value, figures = loss(net, rng)
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        norm = nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
+        optimiser.step()
+        averaged.update_parameters(net)
+        log.add({"loss": value.item(), "gradient norm": norm.item(), **figures})
+        if (step + 1) % LOG_EVERY == 0:
+            log.flush(step + 1)
+        if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == settings.steps:
+            _save(
+                checkpoint,
+                {
+                    "net": net.state_dict(),
+                    "averaged": averaged.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "step": step + 1,
+                },
+            )
+    trained: nn.Module = averaged.module
+    return trained

@@ -1,0 +1,179 @@
+"""The vocabulary of ultrares: values that carry meaning, and the contracts where layers meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Mode = Literal["fidelity", "perceptual"]
+"""``fidelity`` returns the conditional mean; ``perceptual`` draws a sample around it."""
+
+
+class Origin(NamedTuple):
+    """Absolute position of a window's first pixel, in pixels of the grid it belongs to."""
+
+    row: int
+    col: int
+
+
+class Shape(NamedTuple):
+    """Height and width in pixels."""
+
+    height: int
+    width: int
+
+
+class Window(NamedTuple):
+    """A rectangle of pixels on an absolute grid; it may reach outside the image."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    @property
+    def origin(self) -> Origin:
+        """The first pixel."""
+        return Origin(self.row, self.col)
+
+    def scaled(self, factor: int) -> Window:
+        """The same rectangle on a grid ``factor`` times finer."""
+        return Window(*(factor * value for value in self))
+
+    def padded(self, margin: int) -> Window:
+        """The rectangle grown by ``margin`` pixels on every side."""
+        return Window(
+            self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin
+        )
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """Which sides a model accepts."""
+
+    minimum: int = 1
+    multiple_of: int = 1
+
+    def accepts(self, height: int, width: int) -> bool:
+        """Whether an image of this size can be given to the model."""
+        return all(
+            side >= self.minimum and side % self.multiple_of == 0 for side in (height, width)
+        )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one call of an :class:`Upscaler` gets to see.
+
+    Attributes:
+        image: The level's input with its halo, shape (1, C, h, w), in [0, 1].
+        origin: Absolute position of ``image[..., 0, 0]`` on the level's input grid.
+        original: The scene's own pixels, shape (1, C, h0, w0), in [0, 1]: at least the footprint of
+            ``image``, grown by the level's ``original_margin``; the same tensor as ``image`` at the
+            first level when both are 0 wide apart.
+        original_origin: Absolute position of ``original[..., 0, 0]`` on the scene's grid.
+        factor: Pixels of the level's input per pixel of the scene, along one side.
+    """
+
+    image: Tensor
+    origin: Origin
+    original: Tensor
+    original_origin: Origin
+    factor: int
+
+
+class Upscaler(Protocol):
+    """One level: turns a window of pixels into a finer one, as a pure function of its cell.
+
+    The result covers the whole window, but only pixels farther than ``halo`` (in input pixels) from the
+    window's edge are promised not to depend on what lies outside it.
+    """
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per input pixel, along one side."""
+
+    @property
+    def halo(self) -> int:
+        """Input pixels of context around a window that its result depends on."""
+
+    @property
+    def original_margin(self) -> int | None:
+        """Scene pixels needed around the footprint, or None if the scene is not looked at."""
+
+    @property
+    def size_rule(self) -> SizeRule:
+        """Sides and origins of the windows that the level accepts."""
+
+    def __call__(self, cell: Cell) -> Tensor:
+        """The finer window, shape (1, C, scale * h, scale * w), in [0, 1] and a little beyond."""
+
+
+class Backbone(Protocol):
+    """A plug-in super-resolver: the paper's ``SR(.)``.
+
+    A backbone is called with ``image`` of shape (B, C, h, w) in [0, 1], one of its ``scales``, and the
+    sensor's modulation transfer at the Nyquist frequency of ``image`` (backbones that do not adapt to
+    the sensor ignore it) together with the ``depth`` of the cascade it stands at (0 for an image that a
+    sensor took, 1 and more for an image that a backbone made). It returns (B, C, scale * h, scale * w).
+    """
+
+    name: str
+    scales: tuple[int, ...]
+    bands: int | None
+    halo: int
+    size_rule: SizeRule
+    stochastic: bool
+
+    def __call__(
+        self, image: Tensor, *, scale: int = 2, mtf: float = 0.5, depth: int = 0
+    ) -> Tensor:
+        """Return the image ``scale`` times finer."""
+
+
+class Denoiser(Protocol):
+    """Best guess of the clean signal, given a noisy one and its noise level.
+
+    ``noisy`` has any shape; ``time`` is a point of the SDE's own clock. Conditions are bound beforehand.
+    """
+
+    def __call__(self, noisy: Tensor, time: float) -> Tensor:
+        """Return the estimate of the clean signal, of the shape of ``noisy``."""
+
+
+NoiseSource = Callable[[int], "Tensor"]
+"""Standard normal noise for a step: called with the step's index, returns a tensor of the state's shape."""
+
+
+class Source(Protocol):
+    """Where pixels come from: any raster, read window by window."""
+
+    @property
+    def shape(self) -> Shape:
+        """Height and width of the whole scene."""
+
+    @property
+    def bands(self) -> int:
+        """Number of bands."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Data type of the pixels."""
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels and validity of a window that lies inside the scene, both of shape (C, h, w)."""
+
+
+class Sink(Protocol):
+    """Where pixels go: written window by window, published all at once or not at all."""
+
+    def write(self, window: Window, array: np.ndarray, valid: np.ndarray) -> None:
+        """Store the pixels (C, h, w) and their validity at a place."""
+
+    def commit(self) -> None:
+        """Verify what was written and publish it under its name."""

@@ -1,0 +1,153 @@
+"""A command line whose Python face is a double: no raster, no network is touched."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+import ultrares
+from ultrares.cli.app import main
+from ultrares.errors import ModelError
+
+
+@dataclass(frozen=True)
+class FakeUpscaleReport:
+    target: str
+    width: int = 1404
+    height: int = 1408
+    bands: int = 6
+    dtype: str = "uint8"
+    scale: float = 4
+    model: str = "double"
+    mode: str = "fidelity"
+    sensor: str = "box"
+    seed: int = 0
+    draws: int = 1
+    seconds: float = 12.34
+    megapixels_per_second: float = 1.0
+    radiometry: str = "block means exact"
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class FakeCheckReport:
+    problems: list[str]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def to_dict(self) -> dict[str, object]:
+        return {"ok": self.ok, "problems": self.problems, "largest_residual_dn": 0.0}
+
+
+@dataclass(frozen=True)
+class FakeDegradeReport:
+    target: str
+    width: int = 40
+    height: int = 30
+    sensor: str = "bicubic"
+
+
+@dataclass(frozen=True)
+class FakeModelInfo:
+    name: str
+    method: str = "cascade"
+    scales: str = "2, 4, 8"
+    bands: str = "any number"
+    parameters: int = 1_234_567
+    licence: str = "Apache-2.0"
+    trained_on: str = "NAIP"
+    present: bool = True
+    path: str | None = "/weights/double"
+
+
+@dataclass
+class FakeApi:
+    """What the commands asked for, and what they shall get."""
+
+    calls: list[tuple[str, tuple[object, ...], dict[str, Any]]] = field(default_factory=list)
+    failure: BaseException | None = None
+    problems: list[str] = field(default_factory=list)
+    models: list[FakeModelInfo] = field(default_factory=lambda: [FakeModelInfo("double")])
+
+    def module(self) -> ModuleType:
+        """The double as a module in the form of ``ultrares.api``."""
+        answers: dict[str, Callable[..., object]] = {
+            "upscale_scene": lambda _, target, **options: FakeUpscaleReport(
+                str(target), scale=options["scale"]
+            ),
+            "check": lambda *_: FakeCheckReport(self.problems),
+            "degrade": lambda _, target, **options: FakeDegradeReport(
+                str(target), sensor=options["sensor"]
+            ),
+            "describe_raster": lambda path: {
+                "path": path,
+                "nodata": None,
+                "pixel_size": (28.5, 28.5),
+            },
+            "describe_model": lambda name: {"name": name, "licence": "Apache-2.0"},
+            "models": lambda: self.models,
+            "load": self._load,
+        }
+        module = ModuleType("ultrares.api")
+        for name, answer in answers.items():
+            setattr(module, name, self._recorded(name, answer))
+        return module
+
+    def _load(self, name: str) -> str:
+        if not all(info.present for info in self.models if info.name == name):
+            raise ModelError(f"model {name}: the checksum differs")
+        return name
+
+    def _recorded(self, name: str, answer: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: Any) -> object:
+            self.calls.append((name, arguments, options))
+            if self.failure is not None:
+                raise self.failure
+            progress = options.get("progress")
+            if progress is not None:
+                progress(50, 100)
+                progress(100, 100)
+            return answer(*arguments, **options)
+
+        return call
+
+
+@pytest.fixture
+def api(monkeypatch):
+    """A double of ``ultrares.api`` in place of the real one."""
+    double = FakeApi()
+    module = double.module()
+    monkeypatch.setitem(sys.modules, "ultrares.api", module)
+    monkeypatch.setattr(ultrares, "api", module, raising=False)
+    return double
+
+
+class Outcome(NamedTuple):
+    """What a run of the command line left behind."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(capsys):
+    """A function that runs the command line in this process."""
+
+    def run_command(*arguments: str) -> Outcome:
+        with pytest.raises(SystemExit) as stop:
+            main(list(arguments))
+        captured = capsys.readouterr()
+        status = stop.value.code
+        return Outcome(0 if status is None else int(status), captured.out, captured.err)
+
+    return run_command

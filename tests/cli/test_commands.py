@@ -1,0 +1,127 @@
+"""Each command hands its options on and says what came back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ultrares.cli.info import looks_like_a_raster
+
+
+def test_upscale_ends_in_one_line(run, api):
+    outcome = run("upscale", "data/scene.tif", "sr.tif", "--scale", "4")
+    assert outcome == (
+        0,
+        "sr.tif  1404 x 1408 px, 6 bands uint8, x4 of scene.tif, block means exact (0 DN), COG, 12.3 s\n",
+        "",
+    )
+    ((name, arguments, options),) = api.calls
+    assert name == "upscale_scene"
+    assert arguments == (Path("data/scene.tif"), Path("sr.tif"))
+    assert callable(options.pop("progress"))
+    assert options == {
+        "scale": 4.0,
+        "model": None,
+        "reference": None,
+        "mode": "fidelity",
+        "draws": 1,
+        "steps": None,
+        "seed": 0,
+        "sensor": "box",
+        "tile": None,
+        "memory": None,
+        "aoi": None,
+        "overwrite": False,
+    }
+
+
+def test_upscale_hands_every_option_on(run, api):
+    text = (
+        "upscale in.tif out.tif --scale 3.5 --model m --reference r.tif --mode perceptual --draws 8 "
+        "--steps 20 --seed -7 --sensor mtf:0.3 --tile 128 --memory 4GB --overwrite"
+    )
+    outcome = run(*text.split(), "--aoi", "-33 -8 -32.5 -7")
+    assert outcome.status == 0
+    options = api.calls[0][2]
+    del options["progress"]
+    assert options == {
+        "scale": 3.5,
+        "model": "m",
+        "reference": Path("r.tif"),
+        "mode": "perceptual",
+        "draws": 8,
+        "steps": 20,
+        "seed": -7,
+        "sensor": "mtf:0.3",
+        "tile": 128,
+        "memory": "4GB",
+        "aoi": (-33.0, -8.0, -32.5, -7.0),
+        "overwrite": True,
+    }
+
+
+def test_check_is_silent_on_stderr_when_all_is_well(run, api):
+    outcome = run("check", "sr.tif", "lr.tif")
+    assert outcome.status == 0
+    assert outcome.stdout.splitlines() == ["largest residual dn  0", "ok: sr.tif is true to lr.tif"]
+    assert outcome.stderr == ""
+    assert api.calls == [("check", (Path("sr.tif"), Path("lr.tif")), {})]
+
+
+def test_check_exits_1_when_a_problem_is_found(run, api):
+    api.problems = ["the footprint differs by 3 m"]
+    outcome = run("check", "sr.tif", "lr.tif")
+    assert outcome.status == 1
+    assert "problem: the footprint differs by 3 m" in outcome.stdout
+    assert outcome.stderr == "ultrares: sr.tif is not true to lr.tif: 1 problem found\n"
+
+
+def test_check_as_json_still_exits_1(run, api):
+    api.problems = ["one", "two"]
+    outcome = run("check", "sr.tif", "lr.tif", "--json")
+    assert outcome.status == 1
+    assert json.loads(outcome.stdout)["problems"] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "call"), [("a.tif", "describe_raster"), ("m", "describe_model")]
+)
+def test_info_describes_files_and_models(run, api, subject, call):
+    outcome = run("info", subject)
+    assert outcome.status == 0
+    assert subject in outcome.stdout
+    assert api.calls == [(call, (subject,), {})]
+
+
+def test_info_tells_files_from_models(tmp_path):
+    (tmp_path / "raster").touch()
+    assert looks_like_a_raster(str(tmp_path / "raster"))
+    assert looks_like_a_raster("missing.tif")
+    assert looks_like_a_raster("/vsizip/scene")
+    assert not looks_like_a_raster(str(tmp_path))
+    assert not looks_like_a_raster("somebody/model-x2")
+    assert not looks_like_a_raster("model-v0.1")
+
+
+@pytest.mark.usefixtures("api")
+def test_models_are_listed_one_a_line(run):
+    outcome = run("models")
+    heading, line = outcome.stdout.splitlines()
+    assert (
+        " ".join(heading.split()) == "name method scales bands parameters licence trained on intact"
+    )
+    assert " ".join(line.split()) == "double cascade 2, 4, 8 any number 1.2 M Apache-2.0 NAIP yes"
+
+
+def test_degrade_says_what_it_wrote(run, api):
+    outcome = run("degrade", "in.tif", "out.tif", "--scale", "4", "--overwrite")
+    assert outcome == (0, "out.tif  40 x 30 px, 1/4 of in.tif, sensor bicubic\n", "")
+    assert api.calls == [
+        (
+            "degrade",
+            (Path("in.tif"), Path("out.tif")),
+            {"scale": 4.0, "sensor": "bicubic", "overwrite": True},
+        )
+    ]

@@ -1,0 +1,57 @@
+"""Nets keep to the receptive field that they declare."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ultrares.nets.denoiser_unet import DenoiserUNet
+from ultrares.nets.wavelet_residual import WaveletResidualNet, context_vector
+
+
+def _awake(net: nn.Module) -> nn.Module:
+    """Give every layer weights that matter, including those that start at zero."""
+    generator = torch.Generator().manual_seed(3)
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=0.1, generator=generator)
+    return net.eval().double()
+
+
+def _influence(gradient: torch.Tensor) -> tuple[int, int]:
+    """First and last column with any influence."""
+    columns = gradient.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+    return int(columns[0]), int(columns[-1])
+
+
+def test_wavelet_residual_net_sees_exactly_its_halo() -> None:
+    net = _awake(WaveletResidualNet(width=8, blocks=2))
+    image = torch.rand(1, 3, 3, 41, dtype=torch.float64, requires_grad=True)
+    context = context_vector(1, mtf=0.5, depth=0).double()
+    net(image, context)[..., 20].sum().backward()
+    assert image.grad is not None
+    first, last = _influence(image.grad)
+    assert (20 - first, last - 20) == (net.halo, net.halo) == (7, 7)
+
+
+def test_denoiser_unet_sees_no_more_than_its_halo() -> None:
+    net = _awake(DenoiserUNet(width=8, blocks=(1, 1, 1)))
+    noisy = torch.rand(1, 12, 4, 80, dtype=torch.float64, requires_grad=True)
+    guide = torch.rand(1, 15, 4, 80, dtype=torch.float64)
+    context = context_vector(1, mtf=0.5, depth=0).double()
+    for column in (40, 41):
+        noisy.grad = None
+        net(noisy, guide, torch.zeros(1, dtype=torch.float64), context)[..., column].sum().backward()
+        assert noisy.grad is not None
+        first, last = _influence(noisy.grad)
+        assert column - first <= net.halo
+        assert last - column <= net.halo
+        assert max(column - first, last - column) >= net.halo - 4
+
+
+def test_context_tells_sensor_and_depth_apart() -> None:
+    sharp, soft = (context_vector(1, mtf=mtf, depth=0) for mtf in (0.64, 0.2))
+    second, third, fourth = (context_vector(1, mtf=0.5, depth=d) for d in (1, 2, 3))
+    assert not torch.equal(sharp, soft)
+    assert not torch.equal(second, third)
+    # Beyond the depths that training shows, the net is told the last it knows.
+    assert torch.equal(third, fourth)
