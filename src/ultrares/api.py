@@ -23,7 +23,7 @@ from ultrares.methods.saved import (
     verify_checksum,
 )
 from ultrares.methods.wavediffur import Details, Solve, WaveDiffUR
-from ultrares.scene.budget import parse_memory, tile_for
+from ultrares.scene.budget import cache_for, parse_memory, tile_for
 from ultrares.scene.check import CheckReport
 from ultrares.scene.check import check as check_files
 from ultrares.scene.degrade import degrade as degrade_file
@@ -33,7 +33,7 @@ from ultrares.scene.sink import ArraySink, CogSink, check_target
 from ultrares.scene.source import ArraySource, RasterSource
 from ultrares.scene.upscale import aoi_window, upscale
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
-from ultrares.types import Mode
+from ultrares.types import Mode, Shape
 
 DEFAULT_MODEL = "wavediffur-naip"
 EMBEDDED = Path(__file__).parent / "weights"
@@ -163,7 +163,10 @@ class Model:
             scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parse_sensor(sensor)
         )
         source = ArraySource(array)
-        sink = ArraySink(source.bands, source.shape, int(scale), array.dtype)
+        height, width = source.shape
+        sink = ArraySink(
+            source.bands, Shape(int(scale) * height, int(scale) * width), array.dtype
+        )
         upscale(
             source,
             sink,
@@ -338,7 +341,9 @@ def upscale_scene(
                 chains,
                 factor,
                 radiometry=Radiometry.of(scene),
+                nodata=scene.profile.nodata,
                 tile=tile_for(tile, budget, scene.bands),
+                cache_bytes=cache_for(budget),
                 aoi=window,
                 on_progress=progress,
                 exact=isinstance(parsed, Box),

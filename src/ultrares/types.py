@@ -103,6 +103,10 @@ class Upscaler(Protocol):
         """Input pixels of context around a window that its result depends on."""
 
     @property
+    def core(self) -> int:
+        """Side of the square of input pixels, on the absolute grid, that is computed at once."""
+
+    @property
     def original_margin(self) -> int | None:
         """Scene pixels needed around the footprint, or None if the scene is not looked at."""
 

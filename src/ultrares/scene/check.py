@@ -1,0 +1,288 @@
+"""Whether an upscaled file keeps its promises: place, radiometry, masks, and form."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rasterio.errors import NotGeoreferencedWarning
+from rio_cogeo.cogeo import cog_validate
+
+from ultrares.errors import OptionError
+from ultrares.scene.grid import finer_transform, footprint_distance
+from ultrares.scene.profile import SceneProfile
+from ultrares.scene.source import RasterSource
+from ultrares.scene.upscale import repeat
+from ultrares.scene.windows import tiles, whole
+from ultrares.sensor.models import Box, SensorModel, parse_sensor
+from ultrares.types import Shape, Window
+
+CHECKED_SIDE = 1024
+"""Side, in fine pixels, of what is compared at once."""
+
+FOOTPRINT_TOLERANCE = 1e-6
+"""In coarse pixels: what is left of a transform after it was divided and stored in double precision."""
+
+FLOAT_TOLERANCE = 1e-6
+"""Of the range of the scene's valid pixels."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What :func:`check` found.
+
+    Attributes:
+        ok: Whether every promise is kept.
+        problems: One sentence for each that is not.
+        scale: Fine pixels per coarse pixel, 0 if the sizes do not fit.
+        footprint_pixels: Largest distance of the corners, in coarse pixels.
+        radiometry_max: Largest difference between a block mean and its coarse pixel, in digital numbers,
+            over valid pixels; for floats also in units of the data.
+        radiometry_limit: What ``radiometry_max`` must not exceed; None where only reported.
+        sensor: The sensor model the file says it was held to.
+        sensor_rms: Root mean square difference after reduction by that sensor, in digital numbers.
+        sensor_max: Largest such difference.
+        mask_equal: Whether exactly the pixels without data in the coarse raster are so in the fine one.
+        cog_valid: Whether the file is a valid cloud-optimised GeoTIFF.
+    """
+
+    ok: bool
+    problems: list[str]
+    scale: int = 0
+    footprint_pixels: float | None = None
+    radiometry_max: float | None = None
+    radiometry_limit: float | None = None
+    sensor: str = "box"
+    sensor_rms: float | None = None
+    sensor_max: float | None = None
+    mask_equal: bool | None = None
+    cog_valid: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return asdict(self)
+
+
+@dataclass
+class _Findings:
+    """What comparing the pixels has found so far."""
+
+    largest: float = 0.0
+    mask_equal: bool = True
+    smallest_value: float = np.inf
+    largest_value: float = -np.inf
+    sensor_largest: float = 0.0
+    sensor_squares: float = 0.0
+    sensor_count: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
+    """Compare an upscaled raster with the raster it was made from, in bounded memory.
+
+    Args:
+        fine_path: The product.
+        coarse_path: Its source; a product of an area of interest is found in it by its place.
+
+    Raises:
+        RasterError: A file is missing, damaged, or of a kind that ultrares does not handle.
+    """
+    with RasterSource(fine_path) as fine, RasterSource(coarse_path) as coarse:
+        problems = _differences(fine.profile, coarse.profile)
+        cog_valid, errors = _validate(fine_path)
+        problems += [f"not a valid cloud-optimised GeoTIFF: {error}" for error in errors]
+        scale, window, misfit = _fit(fine.profile, coarse.profile)
+        if misfit:
+            return CheckReport(ok=False, problems=[*problems, misfit], cog_valid=cog_valid)
+        sensor = _sensor(fine.profile)
+        distance = _distance(fine.profile, coarse.profile, window)
+        if distance is not None and distance > FOOTPRINT_TOLERANCE:
+            problems.append(f"the footprint differs by {distance:.3g} input pixels")
+        if fine.bands != coarse.bands:
+            return CheckReport(ok=False, problems=problems, scale=scale, cog_valid=cog_valid)
+        found = _compare(fine, coarse, window, scale, sensor)
+    exact = isinstance(sensor, Box)
+    limit = _limit(coarse.dtype, found) if exact else None
+    if limit is not None and found.largest > limit:
+        problems.append(f"a block mean differs from its input pixel by {found.largest:.3g} DN")
+    if not found.mask_equal:
+        problems.append("pixels without data are not those of the input")
+    return CheckReport(
+        ok=not problems,
+        problems=problems,
+        scale=scale,
+        footprint_pixels=distance,
+        radiometry_max=found.largest,
+        radiometry_limit=limit,
+        sensor=sensor.name,
+        sensor_rms=(found.sensor_squares / max(1, found.sensor_count)) ** 0.5,
+        sensor_max=found.sensor_largest,
+        mask_equal=found.mask_equal,
+        cog_valid=cog_valid,
+    )
+
+
+def _differences(fine: SceneProfile, coarse: SceneProfile) -> list[str]:
+    """What the two profiles should share and do not."""
+    names = [[band.description for band in profile.bands] for profile in (fine, coarse)]
+    pairs = {
+        "data type": (fine.dtype.name, coarse.dtype.name),
+        "number of bands": (len(fine.bands), len(coarse.bands)),
+        "coordinate reference system": (fine.crs, coarse.crs),
+        "band names": tuple(names),
+        "nodata": (_comparable(fine), _comparable(coarse)),
+        "number of ground control points": (len(fine.gcps), len(coarse.gcps)),
+        "rational polynomials": (fine.rpcs is None, coarse.rpcs is None),
+    }
+    return [
+        f"the {name} is {ours}, but {theirs} in the input"
+        for name, (ours, theirs) in pairs.items()
+        if ours != theirs
+    ]
+
+
+def _comparable(profile: SceneProfile) -> str | None:
+    """Nodata as text, because NaN differs from itself; None if the type cannot hold it."""
+    value = profile.nodata
+    if value is None:
+        return None
+    if profile.dtype.kind in "iu":
+        limits = np.iinfo(profile.dtype)
+        if not limits.min <= value <= limits.max:
+            return None
+    return repr(float(value))
+
+
+def _validate(path: str | Path) -> tuple[bool, list[str]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        valid, errors, _ = cog_validate(str(path), quiet=True)
+    return bool(valid), [str(error) for error in errors]
+
+
+def _fit(fine: SceneProfile, coarse: SceneProfile) -> tuple[int, Window, str | None]:
+    """The scale, the part of the coarse raster that the fine one shows, and what does not fit."""
+    scale = _tagged_scale(fine) or max(1, round(fine.shape.width / coarse.shape.width))
+    height, width = fine.shape.height / scale, fine.shape.width / scale
+    size = f"{fine.shape.width} x {fine.shape.height}"
+    if height != int(height) or width != int(width):
+        return 0, whole(coarse.shape), f"its size {size} is no multiple of the scale {scale}"
+    row = col = 0
+    if fine.transform is not None and coarse.transform is not None:
+        col, row = (round(value) for value in ~coarse.transform @ (fine.transform.c, fine.transform.f))
+    window = Window(row, col, int(height), int(width))
+    lower, right = row + window.height, col + window.width
+    if row < 0 or col < 0 or lower > coarse.shape.height or right > coarse.shape.width:
+        return 0, window, f"its size {size} at scale {scale} does not lie within the input"
+    return scale, window, None
+
+
+def _tagged_scale(profile: SceneProfile) -> int | None:
+    text = profile.tags.get("", {}).get("ULTRARES_SCALE", "")
+    return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+def _sensor(profile: SceneProfile) -> SensorModel:
+    try:
+        return parse_sensor(profile.tags.get("", {}).get("ULTRARES_SENSOR", "box"))
+    except OptionError:
+        return Box()
+
+
+def _distance(fine: SceneProfile, coarse: SceneProfile, window: Window) -> float | None:
+    """How far the corners are apart; without a transform there is nothing to compare."""
+    if fine.transform is None or coarse.transform is None:
+        return None if fine.transform is coarse.transform else np.inf
+    part = finer_transform(coarse.transform, 1, window)
+    return footprint_distance(
+        part, (window.height, window.width), fine.transform, tuple(fine.shape)
+    )
+
+
+def _compare(
+    fine: RasterSource, coarse: RasterSource, window: Window, scale: int, sensor: SensorModel
+) -> _Findings:
+    found = _Findings()
+    lit = ~np.array(coarse.profile.alpha)
+    for part in _parts(window, scale):
+        truth, valid = coarse.read(part)
+        place = Window(part.row - window.row, part.col - window.col, part.height, part.width)
+        pixels, lasting = fine.read(place.scaled(scale))
+        found.mask_equal &= bool((lasting == repeat(valid, scale)).all())
+        truth, valid, pixels = truth[lit], valid[lit], pixels[lit]
+        if not valid.any():
+            continue
+        found.largest = max(found.largest, _largest_residual(pixels, truth, valid, scale))
+        found.smallest_value = min(found.smallest_value, float(truth[valid].min()))
+        found.largest_value = max(found.largest_value, float(truth[valid].max()))
+        if not isinstance(sensor, Box):
+            _compare_sensor(found, fine, coarse, (part, place), scale, sensor)
+    return found
+
+
+def _parts(window: Window, scale: int) -> Iterator[Window]:
+    return tiles(window, max(1, CHECKED_SIDE // scale))
+
+
+def _largest_residual(
+    pixels: np.ndarray, truth: np.ndarray, valid: np.ndarray, scale: int
+) -> float:
+    """Largest difference of block mean and truth, from sums of deviations, which are exact."""
+    bands, rows, cols = truth.shape
+    blocks = pixels.reshape(bands, rows, scale, cols, scale)
+    centre = truth[:, :, None, :, None]
+    if truth.dtype.kind in "iu":
+        # Unsigned differences wrap; read as signed they are right.
+        signed = np.int64
+        deviation = (blocks.astype(np.uint64) - centre.astype(np.uint64)).view(signed)
+        residual = deviation.sum(axis=(2, 4)) / scale**2
+    else:
+        with np.errstate(invalid="ignore"):
+            deviation = blocks.astype(np.float64) - centre.astype(np.float64)
+        residual = deviation.mean(axis=(2, 4))
+    return float(np.abs(residual[valid]).max())
+
+
+def _compare_sensor(
+    found: _Findings,
+    fine: RasterSource,
+    coarse: RasterSource,
+    parts: tuple[Window, Window],
+    scale: int,
+    sensor: SensorModel,
+) -> None:
+    """Reduce a part by the sensor, with the neighbours that it gathers light from."""
+    part, place = parts
+    size = Shape(fine.shape.height // scale, fine.shape.width // scale)
+    top, left = min(place.row, sensor.reach), min(place.col, sensor.reach)
+    bottom = min(size.height - place.row - place.height, sensor.reach)
+    right = min(size.width - place.col - place.width, sensor.reach)
+    wide = Window(
+        place.row - top, place.col - left, place.height + top + bottom, place.width + left + right
+    )
+    lit = ~np.array(coarse.profile.alpha)
+    pixels, usable = fine.read(wide.scaled(scale))
+    truth, _ = coarse.read(part)
+    reduced = sensor.degrade(torch.from_numpy(pixels[lit].astype(np.float32))[None], scale)[0]
+    share = sensor.degrade(torch.from_numpy(usable[lit].astype(np.float32))[None], scale)[0]
+    inner = (slice(None), slice(top, top + place.height), slice(left, left + place.width))
+    seen = share.numpy()[inner] > 1 - 1e-4
+    difference = (reduced.numpy()[inner] - truth[lit].astype(np.float32))[seen]
+    if difference.size:
+        found.sensor_largest = max(found.sensor_largest, float(np.abs(difference).max()))
+        found.sensor_squares += float((difference.astype(np.float64) ** 2).sum())
+        found.sensor_count += difference.size
+
+
+def _limit(dtype: np.dtype, found: _Findings) -> float:
+    """Zero for integers; for floats a millionth of the range, or the type's rounding of its size."""
+    if dtype.kind in "iu":
+        return 0.0
+    span = max(0.0, found.largest_value - found.smallest_value)
+    size = max(abs(found.largest_value), abs(found.smallest_value))
+    return max(FLOAT_TOLERANCE * span, float(np.finfo(dtype).eps) * size)

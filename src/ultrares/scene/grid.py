@@ -1,0 +1,77 @@
+"""Where the finer pixels lie: transforms, ground control points and rational polynomials, scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from affine import Affine
+from rasterio.control import GroundControlPoint
+from rasterio.rpc import RPC
+
+from ultrares.types import Window
+
+
+def finer_transform(transform: Affine, scale: int, window: Window) -> Affine:
+    """The transform of a window's pixels, ``scale`` times finer; rotation and shear are kept.
+
+    Args:
+        transform: From pixel corners (column, row) of the scene to coordinates.
+        scale: Finer pixels per pixel, along one side.
+        window: The part of the scene that is made finer.
+    """
+    corner = transform @ Affine.translation(window.col, window.row)
+    return corner @ Affine.scale(1 / scale)
+
+
+def coarser_transform(transform: Affine, scale: int) -> Affine:
+    """The transform of pixels that are ``scale`` times coarser, from the same corner."""
+    return transform @ Affine.scale(scale)
+
+
+def finer_gcps(
+    gcps: Sequence[GroundControlPoint], scale: float, window: Window
+) -> list[GroundControlPoint]:
+    """Ground control points on the finer grid; their rows and columns count pixel corners."""
+    return [
+        GroundControlPoint(
+            row=(point.row - window.row) * scale,
+            col=(point.col - window.col) * scale,
+            x=point.x,
+            y=point.y,
+            z=point.z,
+            id=point.id,
+            info=point.info,
+        )
+        for point in gcps
+    ]
+
+
+def finer_rpcs(rpcs: RPC, scale: float, window: Window) -> RPC:
+    """Rational polynomials on the finer grid; their lines and samples count pixel centres."""
+    fields = rpcs.to_dict()
+    fields["line_off"] = (rpcs.line_off - window.row + 0.5) * scale - 0.5
+    fields["samp_off"] = (rpcs.samp_off - window.col + 0.5) * scale - 0.5
+    fields["line_scale"] = rpcs.line_scale * scale
+    fields["samp_scale"] = rpcs.samp_scale * scale
+    return RPC(**fields)
+
+
+def footprint_distance(
+    coarse: Affine, coarse_size: tuple[int, int], fine: Affine, fine_size: tuple[int, int]
+) -> float:
+    """Largest distance between two grids' corners, in coarse pixels.
+
+    Args:
+        coarse: Transform of the coarse grid.
+        coarse_size: Its height and width.
+        fine: Transform of the fine grid.
+        fine_size: Its height and width.
+    """
+    back = ~coarse
+    distance = 0.0
+    for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        col, row = back @ (fine @ (across * fine_size[1], down * fine_size[0]))
+        distance = max(
+            distance, abs(col - across * coarse_size[1]), abs(row - down * coarse_size[0])
+        )
+    return distance

@@ -1,0 +1,80 @@
+"""Everything about a raster except its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from affine import Affine
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
+from rasterio.rpc import RPC
+
+from ultrares.scene.grid import finer_gcps, finer_rpcs, finer_transform
+from ultrares.types import Shape, Window
+
+Tags = dict[str, dict[str, str]]
+"""Metadata items by namespace; the empty one is the default."""
+
+
+@dataclass(frozen=True)
+class BandProfile:
+    """What a raster says about one of its bands."""
+
+    description: str | None = None
+    colorinterp: ColorInterp = ColorInterp.undefined
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str | None = None
+    nodata: float | None = None
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SceneProfile:
+    """Size, type, place and metadata of a raster.
+
+    Attributes:
+        shape: Height and width in pixels.
+        dtype: Data type of every band.
+        bands: What is said about each band.
+        crs: Coordinate reference system, of the transform or of the ground control points.
+        transform: From pixel corners to coordinates; None if there is none.
+        gcps: Ground control points.
+        rpcs: Rational polynomial coefficients.
+        tags: Metadata of the whole raster.
+        masked: Whether it carries a mask band of its own, apart from nodata and alpha.
+    """
+
+    shape: Shape
+    dtype: np.dtype
+    bands: tuple[BandProfile, ...]
+    crs: CRS | None = None
+    transform: Affine | None = None
+    gcps: tuple[GroundControlPoint, ...] = ()
+    rpcs: RPC | None = None
+    tags: Tags = field(default_factory=dict)
+    masked: bool = False
+
+    @property
+    def alpha(self) -> tuple[bool, ...]:
+        """Which bands are opacity, not light."""
+        return tuple(band.colorinterp == ColorInterp.alpha for band in self.bands)
+
+    @property
+    def nodata(self) -> float | None:
+        """The value that means no data; GeoTIFF knows one for all bands."""
+        return next((band.nodata for band in self.bands if band.nodata is not None), None)
+
+    def upscaled(self, scale: int, window: Window) -> SceneProfile:
+        """The profile of a window of the raster, ``scale`` times finer."""
+        return replace(
+            self,
+            shape=Shape(scale * window.height, scale * window.width),
+            transform=None
+            if self.transform is None
+            else finer_transform(self.transform, scale, window),
+            gcps=tuple(finer_gcps(self.gcps, scale, window)),
+            rpcs=None if self.rpcs is None else finer_rpcs(self.rpcs, scale, window),
+        )

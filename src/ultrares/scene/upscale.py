@@ -1,0 +1,197 @@
+"""From a source to a sink, tile by tile: read, upscale, project exactly, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ultrares.errors import OptionError
+from ultrares.scene.profile import SceneProfile
+from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
+from ultrares.scene.radiometry import Radiometry
+from ultrares.scene.windows import tiles, whole
+from ultrares.sensor.exact import project_blocks
+from ultrares.types import Sink, Source, Upscaler, Window
+
+Progress = Callable[[int, int], None]
+
+
+def upscale(
+    source: Source,
+    sink: Sink,
+    chains: Sequence[Sequence[Upscaler]],
+    scale: int,
+    *,
+    radiometry: Radiometry,
+    nodata: float | None = None,
+    tile: int = 512,
+    aoi: Window | None = None,
+    exact: bool = True,
+    cache_bytes: int = DEFAULT_CACHE,
+    on_progress: Progress | None = None,
+) -> None:
+    """Upscale a scene into a sink; the caller commits.
+
+    Args:
+        source: The scene.
+        sink: Receives windows of the result, whose origin is that of the area of interest.
+        chains: The levels of each draw; draws are averaged.
+        scale: Output pixels per pixel; the levels' scales multiply to this or more.
+        radiometry: The scene's range.
+        nodata: A value that no valid pixel may get.
+        tile: Side of the square of output pixels computed at once, rounded up to whole scene pixels.
+        aoi: The part of the scene to upscale; None for all.
+        exact: Whether block means shall equal the scene (the box sensor).
+        cache_bytes: What computed cells may keep in memory, over all draws.
+        on_progress: Called with output pixels done and their total.
+    """
+    area = aoi or whole(source.shape)
+    pyramids = [
+        Pyramid(source, radiometry, levels, cache_bytes=cache_bytes // len(chains))
+        for levels in chains
+    ]
+    total, done = area.height * area.width * scale**2, 0
+    for part in tiles(Window(0, 0, area.height, area.width), -(-tile // scale)):
+        window = Window(area.row + part.row, area.col + part.col, part.height, part.width)
+        coarse, valid = source.read(window)
+        fine = radiometry.denormalise(_mean_of_draws(pyramids, window, scale))
+        pixels = _finish(fine, coarse, valid, scale, radiometry, nodata, exact=exact)
+        sink.write(part.scaled(scale), pixels, repeat(valid, scale))
+        done += part.height * part.width * scale**2
+        if on_progress is not None:
+            on_progress(done, total)
+
+
+def aoi_window(profile: SceneProfile, bounds: tuple[float, float, float, float] | None) -> Window:
+    """The pixels that bounds touch, or the whole scene.
+
+    Args:
+        profile: The scene's.
+        bounds: Left, bottom, right and top in the scene's CRS.
+
+    Raises:
+        OptionError: The scene has no transform, or the bounds lie outside it.
+    """
+    if bounds is None:
+        return whole(profile.shape)
+    if profile.transform is None:
+        raise OptionError("aoi: the scene has no transform that could place coordinates on it")
+    left, bottom, right, top = bounds
+    back = ~profile.transform
+    corners = [back @ (x, y) for x in (left, right) for y in (bottom, top)]
+    cols, rows = zip(*corners, strict=True)
+    # A thousandth of a pixel is rounding, not intent.
+    row, col = (max(0, int(np.floor(min(axis) + 1e-3))) for axis in (rows, cols))
+    lower = min(profile.shape.height, int(np.ceil(max(rows) - 1e-3)))
+    right_edge = min(profile.shape.width, int(np.ceil(max(cols) - 1e-3)))
+    if lower <= row or right_edge <= col:
+        raise OptionError(
+            f"aoi {left:g} {bottom:g} {right:g} {top:g} touches no pixel of the scene; "
+            "give left, bottom, right and top in the scene's coordinate system"
+        )
+    return Window(row, col, lower - row, right_edge - col)
+
+
+def repeat(array: np.ndarray, scale: int) -> np.ndarray:
+    """Each pixel of (C, h, w) as a block of ``scale`` by ``scale``."""
+    return array.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+def area_average(image: NDArray[np.float32], factor: int, scale: int) -> NDArray[np.float32]:
+    """Reduce blocks of ``factor`` pixels to blocks of ``scale`` by the areas that overlap.
+
+    Sums run in a fixed order pixel by pixel, so that a block's result does not depend on how many blocks
+    are computed together.
+
+    Args:
+        image: Shape (C, h * factor, w * factor).
+        factor: Pixels per block and side now.
+        scale: Pixels per block and side wanted, at most ``factor``.
+
+    Returns:
+        Shape (C, h * scale, w * scale).
+    """
+    bands, height, width = image.shape
+    rows = image.reshape(bands, height // factor, factor, width)
+    lines = np.zeros((bands, height // factor, scale, width), dtype=np.float32)
+    for out, into, share in _overlaps(factor, scale):
+        lines[:, :, out] += np.float32(share) * rows[:, :, into]
+    columns = lines.reshape(bands, -1, width // factor, factor)
+    result = np.zeros((*columns.shape[:3], scale), dtype=np.float32)
+    for out, into, share in _overlaps(factor, scale):
+        result[..., out] += np.float32(share) * columns[..., into]
+    return result.reshape(bands, height // factor * scale, width // factor * scale)
+
+
+def _overlaps(factor: int, scale: int) -> Iterator[tuple[int, int, float]]:
+    """Which of ``factor`` pixels each of ``scale`` covers, and the share of it that each is."""
+    for out in range(scale):
+        # In units of 1 / (factor * scale) of the block, so that everything is whole.
+        start, stop = out * factor, (out + 1) * factor
+        for into in range(start // scale, -(-stop // scale)):
+            overlap = min(stop, (into + 1) * scale) - max(start, into * scale)
+            yield out, into, overlap / factor
+
+
+def _mean_of_draws(
+    pyramids: Sequence[Pyramid], window: Window, scale: int
+) -> NDArray[np.float32]:
+    """The last level's pixels at the output scale, (L, scale * h, scale * w), in [0, 1]."""
+    total: NDArray[np.float32] | None = None
+    for pyramid in pyramids:
+        top = pyramid.top
+        fine = pyramid.read(top, window.scaled(pyramid.factor(top)))[0].numpy()
+        if pyramid.factor(top) != scale:
+            fine = area_average(fine, pyramid.factor(top), scale)
+        total = fine if total is None else total + fine
+    assert total is not None
+    return total / np.float32(len(pyramids))
+
+
+def _finish(
+    fine: NDArray[np.float64],
+    coarse: np.ndarray,
+    valid: np.ndarray,
+    scale: int,
+    radiometry: Radiometry,
+    nodata: float | None,
+    *,
+    exact: bool,
+) -> np.ndarray:
+    """Digital numbers of a tile: exact or rounded where valid, the input's own elsewhere."""
+    low, high = radiometry.bounds
+    pixels = repeat(coarse, scale)
+    lit = radiometry.lit
+    if exact:
+        restored = project_blocks(
+            fine, coarse[lit], scale, low=low, high=high, forbidden=nodata
+        )
+    else:
+        restored = _rounded(fine, coarse.dtype, low, high, nodata)
+    pixels[lit] = np.where(repeat(valid[lit], scale), restored, pixels[lit])
+    return pixels
+
+
+def _rounded(
+    fine: NDArray[np.float64], dtype: np.dtype, low: float, high: float, nodata: float | None
+) -> np.ndarray:
+    """Clip and round to the type, stepping off the value that means no data."""
+    if dtype.kind == "f":
+        values = np.clip(fine, low, high).astype(dtype)
+        if nodata is not None:
+            hit = values == nodata
+            values[hit] = np.nextafter(values[hit], dtype.type(np.inf))
+        return values
+    rounded = np.rint(fine)
+    if nodata is not None:
+        step = 1 if nodata < high else -1
+        rounded = np.where(rounded == nodata, rounded + step, rounded)
+        if nodata == low:
+            low += 1
+        elif nodata == high:
+            high -= 1
+    # float64 cannot hold the largest 64-bit integers: the next lower float can be cast.
+    ceiling = min(float(high), np.nextafter(float(high), 0) if high > 2**53 else float(high))
+    return np.clip(rounded, low, ceiling).astype(dtype)

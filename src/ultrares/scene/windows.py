@@ -1,0 +1,58 @@
+"""Which pixels: mirrored positions outside a scene, and tiles that cover a window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ultrares.types import Shape, Window
+
+
+def mirror(start: int, length: int, size: int) -> NDArray[np.intp]:
+    """Positions ``start`` to ``start + length`` reflected into an axis of ``size`` pixels.
+
+    The edge pixel is not repeated, as in numpy's ``reflect``; any distance outside is allowed.
+    """
+    period = max(1, 2 * (size - 1))
+    phase = np.arange(start, start + length) % period
+    return np.minimum(phase, period - phase) if size > 1 else np.zeros(length, dtype=np.intp)
+
+
+def bounding(indices: NDArray[np.intp]) -> tuple[int, int]:
+    """First position and number of positions that cover all of some indices."""
+    first = int(indices.min())
+    return first, int(indices.max()) - first + 1
+
+
+def tiles(window: Window, side: int) -> Iterator[Window]:
+    """Cut a window along the absolute grid of squares of ``side`` pixels, row by row.
+
+    No tile is empty and together they cover the window once.
+    """
+    for top, rows in _pieces(window.row, window.height, side):
+        for left, cols in _pieces(window.col, window.width, side):
+            yield Window(top, left, rows, cols)
+
+
+def _pieces(start: int, length: int, side: int) -> Iterator[tuple[int, int]]:
+    stop = start + length
+    while start < stop:
+        upper = min((start // side + 1) * side, stop)
+        yield start, upper - start
+        start = upper
+
+
+def whole(shape: Shape) -> Window:
+    """The window of a whole image."""
+    return Window(0, 0, *shape)
+
+
+def inside(window: Window, shape: Shape) -> bool:
+    """Whether no pixel of a window lies outside an image."""
+    return (
+        min(window) >= 0
+        and window.row + window.height <= shape.height
+        and window.col + window.width <= shape.width
+    )
