@@ -156,17 +156,15 @@ class Model:
         """
         if reference is not None:
             raise self._no_reference()
-        array = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else image
-        if not isinstance(array, np.ndarray) or array.ndim != 3:
+        array = _as_array(image)
+        if array.ndim != 3:
             raise InputError("image must be an array or a tensor of shape (C, H, W)")
         chains = self.chains(
             scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parse_sensor(sensor)
         )
         source = ArraySource(array)
         height, width = source.shape
-        sink = ArraySink(
-            source.bands, Shape(int(scale) * height, int(scale) * width), array.dtype
-        )
+        sink = ArraySink(source.bands, Shape(int(scale) * height, int(scale) * width), array.dtype)
         upscale(
             source,
             sink,
@@ -265,7 +263,7 @@ def models() -> list[ModelInfo]:
     return [*infos, _info(_bicubic().manifest, None)]
 
 
-def upscale_scene(
+def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     source: str | Path,
     target: str | Path,
     *,
@@ -334,7 +332,9 @@ def upscale_scene(
             "ULTRARES_SOURCE": Path(str(source)).name,
             "ULTRARES_VERSION": _version(),
         }
-        with CogSink(target, scene.profile.upscaled(factor, window), tags, overwrite=overwrite) as sink:
+        with CogSink(
+            target, scene.profile.upscaled(factor, window), tags, overwrite=overwrite
+        ) as sink:
             upscale(
                 scene,
                 sink,
@@ -420,6 +420,10 @@ def describe_model(name: str | Path) -> dict[str, Any]:
     return {**asdict(_info(read_manifest(folder), folder)), **read_manifest(folder).model_dump()}
 
 
+def _as_array(image: Any) -> np.ndarray:
+    return image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
+
+
 def _bicubic() -> SavedModel:
     manifest = Manifest(
         name="bicubic",
@@ -470,11 +474,15 @@ def _from_hub(name: str) -> Path:
 
     try:
         return Path(
-            snapshot_download(name, allow_patterns=["config.json", "model.safetensors", "README.md"])
+            snapshot_download(
+                name, allow_patterns=["config.json", "model.safetensors", "README.md"]
+            )
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise ModelError(f"model {name!r} is not here and cannot be fetched from the hub: {reason}") from error
+        raise ModelError(
+            f"model {name!r} is not here and cannot be fetched from the hub: {reason}"
+        ) from error
 
 
 def _use_bfloat16(precision: Precision, device: str) -> bool:

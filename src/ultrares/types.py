@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -86,6 +86,10 @@ class Cell:
     original_origin: Origin
     factor: int
 
+    def to(self, device: str) -> Cell:
+        """The same cell with its pixels on a device."""
+        return replace(self, image=self.image.to(device), original=self.original.to(device))
+
 
 class Upscaler(Protocol):
     """One level: turns a window of pixels into a finer one, as a pure function of its cell.
@@ -127,12 +131,29 @@ class Backbone(Protocol):
     sensor took, 1 and more for an image that a backbone made). It returns (B, C, scale * h, scale * w).
     """
 
-    name: str
-    scales: tuple[int, ...]
-    bands: int | None
-    halo: int
-    size_rule: SizeRule
-    stochastic: bool
+    @property
+    def name(self) -> str:
+        """How the backbone is called in models and tables."""
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """The factors it can enlarge by."""
+
+    @property
+    def bands(self) -> int | None:
+        """The number of bands it takes, or None for any."""
+
+    @property
+    def halo(self) -> int:
+        """Input pixels of context that a result depends on."""
+
+    @property
+    def size_rule(self) -> SizeRule:
+        """Sides that it accepts."""
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether two calls may differ."""
 
     def __call__(
         self, image: Tensor, *, scale: int = 2, mtf: float = 0.5, depth: int = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -19,7 +21,10 @@ def _untrained() -> WaveletResidualBackbone:
     return WaveletResidualBackbone(net.eval())
 
 
-BACKBONES = {"bicubic": BicubicBackbone, "wavelet-residual": _untrained}
+BACKBONES: dict[str, Callable[[], Backbone]] = {
+    "bicubic": BicubicBackbone,
+    "wavelet-residual": _untrained,
+}
 
 
 @pytest.fixture(params=BACKBONES)

@@ -24,8 +24,16 @@ def test_levels_are_the_paper_s_logarithm(scale: int) -> None:
 
 @pytest.mark.parametrize(
     ("scale", "word"),
-    [(0, "enlarge"), (1, "enlarge"), (-2, "enlarge"), (math.nan, "enlarge"), (math.inf, "enlarge"),
-     (3.5, "whole"), (129, "128"), (4096, "128")],
+    [
+        (0, "enlarge"),
+        (1, "enlarge"),
+        (-2, "enlarge"),
+        (math.nan, "enlarge"),
+        (math.inf, "enlarge"),
+        (3.5, "whole"),
+        (129, "128"),
+        (4096, "128"),
+    ],
 )
 def test_impossible_scales_are_refused_in_a_sentence(scale: float, word: str) -> None:
     with pytest.raises(ScaleError, match=word):

@@ -45,7 +45,11 @@ def test_a_saved_model_solves_as_before_up_to_half_precision(folder: Path) -> No
     assert solver.prior is not None
     assert solver.prior.bands.stds == (0.01, 0.02, 0.02, 0.01)
     assert saved.manifest.parameters == sum(p.numel() for n in small_nets() for p in n.parameters())
-    assert {file.name for file in folder.iterdir()} == {"config.json", "model.safetensors", "README.md"}
+    assert {file.name for file in folder.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "README.md",
+    }
 
 
 def test_several_weight_sets_become_several_solvers(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.methods.conftest import small_nets
 from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.diffusion import VP
 from ultrares.errors import ModelError
 from ultrares.methods.band_prior import BandPrior
+from ultrares.methods.residual_bands import ResidualBands
 from ultrares.methods.wavediffur import Place, Solve, WaveDiffUR
 from ultrares.types import Denoiser, Origin
 from ultrares.wavelet import Bands, merge, split
@@ -34,13 +36,16 @@ def test_sample_is_the_clean_signal_where_the_denoiser_knows_it(image: torch.Ten
 
     class Oracle(BandPrior):
         def denoise(
-            self, image: torch.Tensor, mean: torch.Tensor, sde: VP, *, mtf: float, depth: int
+            self,
+            image: torch.Tensor,  # noqa: ARG002
+            mean: torch.Tensor,
+            sde: VP,  # noqa: ARG002
+            *,
+            mtf: float,  # noqa: ARG002
+            depth: int,  # noqa: ARG002
         ) -> Denoiser:
             clean = self.bands.encode(truth, mean)
-            return lambda noisy, time: clean
-
-    from tests.methods.conftest import small_nets
-    from ultrares.methods.residual_bands import ResidualBands
+            return lambda noisy, time: clean  # noqa: ARG005
 
     prior = Oracle(small_nets()[1], ResidualBands((0.01, 0.02, 0.02, 0.01)))
     sample = WaveDiffUR(BicubicBackbone(), prior).solve(image, PLACE, PERCEPTUAL)
@@ -65,7 +70,9 @@ def test_sample_of_a_window_is_the_window_of_the_sample(solver: WaveDiffUR) -> N
     lower = solver.solve(wide[..., 20:, :], replace(PLACE, origin=Origin(20, 0)), PERCEPTUAL)
     assert solver.prior is not None
     reach = 2 * (solver.backbone.halo + 3 * solver.prior.net.halo)
-    torch.testing.assert_close(whole[..., 40 + reach :, :], lower[..., reach:, :], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        whole[..., 40 + reach :, :], lower[..., reach:, :], atol=1e-5, rtol=0
+    )
 
 
 def test_low_frequency_alone_is_sampled_on_request(solver: WaveDiffUR, image: torch.Tensor) -> None:
@@ -84,7 +91,7 @@ def test_equation_11_to_the_letter_enlarges_the_bands_themselves(image: torch.Te
     torch.testing.assert_close(result, merge(enlarged), atol=1e-5, rtol=0)
 
 
-def test_equation_11_noises_have_the_stated_covariance(image: torch.Tensor) -> None:
+def test_equation_11_noises_have_the_stated_covariance() -> None:
     """For a linear U, N(U x, r^2 U U^T + s^2 I) has variance r^2 |U_i|^2 + s^2 at each pixel."""
     flat = torch.full((1, 1, 96, 96), 0.5)
     backbone = BicubicBackbone()

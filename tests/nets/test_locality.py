@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import nn
 
 from ultrares.nets.denoiser_unet import DenoiserUNet
 from ultrares.nets.wavelet_residual import WaveletResidualNet, context_vector
 
+Net = TypeVar("Net", bound=nn.Module)
 
-def _awake(net: nn.Module) -> nn.Module:
+
+def _awake(net: Net) -> Net:
     """Give every layer weights that matter, including those that start at zero."""
     generator = torch.Generator().manual_seed(3)
     for parameter in net.parameters():
@@ -35,12 +39,13 @@ def test_wavelet_residual_net_sees_exactly_its_halo() -> None:
 
 def test_denoiser_unet_sees_no_more_than_its_halo() -> None:
     net = _awake(DenoiserUNet(width=8, blocks=(1, 1, 1)))
-    noisy = torch.rand(1, 12, 4, 80, dtype=torch.float64, requires_grad=True)
     guide = torch.rand(1, 15, 4, 80, dtype=torch.float64)
     context = context_vector(1, mtf=0.5, depth=0).double()
     for column in (40, 41):
-        noisy.grad = None
-        net(noisy, guide, torch.zeros(1, dtype=torch.float64), context)[..., column].sum().backward()
+        noisy = torch.rand(1, 12, 4, 80, dtype=torch.float64, requires_grad=True)
+        net(noisy, guide, torch.zeros(1, dtype=torch.float64), context)[
+            ..., column
+        ].sum().backward()
         assert noisy.grad is not None
         first, last = _influence(noisy.grad)
         assert column - first <= net.halo

@@ -1,0 +1,1 @@
+"""Plug-in super-resolvers behind one contract."""

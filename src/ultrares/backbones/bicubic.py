@@ -12,7 +12,7 @@ class BicubicBackbone:
     """Enlarges by 2 or 4 with the cubic kernel a = -0.5, any number of bands."""
 
     name = "bicubic"
-    scales = (2, 4)
+    scales: tuple[int, ...] = (2, 4)
     bands: int | None = None
     halo = 2
     size_rule = SizeRule()

@@ -20,7 +20,7 @@ class WaveletResidualBackbone:
         autocast: Whether to convolve in bfloat16; sums and the wavelet transform stay in float32.
     """
 
-    scales = (2,)
+    scales: tuple[int, ...] = (2,)
     size_rule = SizeRule()
     stochastic = False
 

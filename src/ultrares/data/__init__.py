@@ -1,0 +1,1 @@
+"""Training data: tiles, degraded pairs, and how they are drawn."""

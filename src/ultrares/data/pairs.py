@@ -36,7 +36,9 @@ def degrade_tiles(tiles: np.ndarray, sensor: SensorModel, factor: int) -> np.nda
     """Reduce tiles (N, C, H, W) by a sensor model and round them back to their data type."""
     limits = np.iinfo(tiles.dtype)
     coarse = [
-        sensor.degrade(torch.from_numpy(chunk).float(), factor).round().clamp(limits.min, limits.max)
+        sensor.degrade(torch.from_numpy(chunk).float(), factor)
+        .round()
+        .clamp(limits.min, limits.max)
         for chunk in np.array_split(tiles, max(1, len(tiles) // 32))
     ]
     return torch.cat(coarse).numpy().astype(tiles.dtype)

@@ -1,0 +1,1 @@
+"""The papers, assembled from parts: read these first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 
@@ -43,12 +44,11 @@ def by_band_groups(
     index = group_indices(bands, size)
     grouped = [_gather(stack, bands, index) for stack in stacks]
     result = call(grouped)
-    values = result.unflatten(1, (-1, size))  # (groups, N, size, h', w')
-    values = values.permute(1, 0, 2, 3, 4).flatten(1, 2)[:, :bands]  # (N, bands, h', w')
-    return values.flatten(0, 1)[None]
+    values = rearrange(result, "groups (n size) h w -> n (groups size) h w", size=size)
+    return rearrange(values[:, :bands], "n bands h w -> 1 (n bands) h w")
 
 
 def _gather(stack: Tensor, bands: int, index: Tensor) -> Tensor:
-    values = stack[0].unflatten(0, (-1, bands))  # (M, bands, h, w)
-    grouped = values[:, index.to(stack.device)]  # (M, groups, size, h, w)
-    return grouped.transpose(0, 1).flatten(1, 2)
+    values = rearrange(stack, "1 (m bands) h w -> m bands h w", bands=bands)
+    grouped = values[:, index.to(stack.device)]
+    return rearrange(grouped, "m groups size h w -> groups (m size) h w")

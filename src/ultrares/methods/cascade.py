@@ -47,14 +47,18 @@ def number_of_levels(scale: float, factor: int = 2) -> int:
         ScaleError: The scale is not a whole number from 2 to 128.
     """
     if scale != scale or scale in (float("inf"), float("-inf")) or scale <= 1:
-        raise ScaleError(f"scale {scale:g} does not enlarge: pass a whole number from 2 to {MAX_SCALE}")
+        raise ScaleError(
+            f"scale {scale:g} does not enlarge: pass a whole number from 2 to {MAX_SCALE}"
+        )
     if scale != int(scale):
         raise ScaleError(
             f"scale {scale:g} is not a whole number, which a cascade of x{factor} levels needs; "
             f"nearest that it can do: {max(2, int(scale))} or {int(scale) + 1}"
         )
     if scale > MAX_SCALE:
-        raise ScaleError(f"scale {scale:g} is beyond {MAX_SCALE}, the largest this model was made for")
+        raise ScaleError(
+            f"scale {scale:g} is beyond {MAX_SCALE}, the largest this model was made for"
+        )
     levels, reached = 0, 1
     while reached < scale:
         levels, reached = levels + 1, reached * factor
@@ -117,6 +121,7 @@ class CascadeLevel:
     def __call__(self, cell: Cell) -> Tensor:
         """Return the cell's window twice as fine."""
         place = Place(cell.origin, self.level, self.sensor.mtf)
+        cell = cell.to(self.solver.device)
         reused = self._reused_condition(cell) if self.condition == "reuse" else None
         fine = self.solver.solve(cell.image, place, self.how, condition=reused)
         if not self._sees_original:

@@ -104,7 +104,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_text())
     except OSError as error:
-        raise ModelError(f"model folder {folder} has no readable {CONFIG}: {error.strerror}") from error
+        raise ModelError(
+            f"model folder {folder} has no readable {CONFIG}: {error.strerror}"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "its text"
@@ -138,7 +140,9 @@ def save_model(
     manifest = manifest.model_copy(
         update={
             "levels": len(nets),
-            "parameters": sum(p.numel() for pair in nets for n in pair if n for p in n.parameters()),
+            "parameters": sum(
+                p.numel() for pair in nets for n in pair if n for p in n.parameters()
+            ),
             "sha256": _sha256(folder / WEIGHTS),
         }
     )
@@ -159,6 +163,7 @@ def load_model(folder: Path, *, autocast: bool, device: str = "cpu") -> SavedMod
         WaveDiffUR(
             _load_backbone(manifest, state, level, folder, device, autocast=autocast),
             _load_prior(manifest, state, level, folder, device, autocast=autocast),
+            device=device,
         )
         for level in range(manifest.levels)
     ]
@@ -241,13 +246,16 @@ def _fill(net: nn.Module, state: dict[str, torch.Tensor], prefix: str, folder: P
         net.load_state_dict({key: value.float() for key, value in own.items()})
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise ModelError(f"model folder {folder}: weights do not fit the config: {reason}") from error
+        raise ModelError(
+            f"model folder {folder}: weights do not fit the config: {reason}"
+        ) from error
 
 
 def _ready(net: Net, device: str) -> Net:
-    return net.eval().requires_grad_(requires_grad=False).to(
-        device, memory_format=torch.channels_last
-    )
+    net.eval().requires_grad_(requires_grad=False)
+    # torch's own annotations leave memory_format out of Module.to.
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net.to(device)
 
 
 def _sha256(path: Path) -> str:

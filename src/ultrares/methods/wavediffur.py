@@ -85,13 +85,17 @@ class WaveDiffUR:
     Args:
         backbone: The pre-trained super-resolver, SR_k with k = 2.
         prior: The denoiser that perceptual mode samples with; None leaves fidelity mode only.
+        device: Where their weights are; images are brought there.
     """
 
     scale = 2
 
-    def __init__(self, backbone: Backbone, prior: BandPrior | None = None) -> None:
+    def __init__(
+        self, backbone: Backbone, prior: BandPrior | None = None, *, device: str = "cpu"
+    ) -> None:
         self.backbone = backbone
         self.prior = prior
+        self.device = device
         self._sde = VP.cosine()
 
     def solve(

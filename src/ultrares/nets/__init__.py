@@ -1,0 +1,1 @@
+"""Trainable modules, one architecture a file, tensors in and out."""

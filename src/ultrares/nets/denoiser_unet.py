@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ultrares.nets.wavelet_residual import silence
+
 
 class ModulatedBlock(nn.Module):
     """A residual block whose hidden channels are scaled and shifted by the noise level (FiLM).
@@ -20,8 +22,8 @@ class ModulatedBlock(nn.Module):
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.modulation = nn.Linear(embedding, 2 * width)
+        silence(self.second)
         nn.init.normal_(self.second.weight, std=1e-3)
-        nn.init.zeros_(self.second.bias)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
@@ -58,6 +60,7 @@ class DenoiserUNet(nn.Module):
         # 3x3 stem and head, two 3x3 per block (twice as far at half resolution), and the resizing pair.
         self.halo = 2 + 2 * (before + after) + 2 * (2 * inner) + 4
         self.stem = nn.Conv2d(bands + guide, width, 3, padding=1)
+        self.frequencies: Tensor
         self.register_buffer("frequencies", torch.exp(torch.linspace(0, math.log(16), 16)))
         self.embed = nn.Sequential(
             nn.Linear(34, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
@@ -68,8 +71,7 @@ class DenoiserUNet(nn.Module):
         self.up = nn.Conv2d(2 * width, 4 * width, 1)
         self.after = nn.ModuleList(ModulatedBlock(width, embedding) for _ in range(after))
         self.head = nn.Conv2d(width, bands, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        silence(self.head)
 
     def forward(self, noisy: Tensor, guide: Tensor, log_sigma: Tensor, context: Tensor) -> Tensor:
         """Predict ``v = signal * noise - sqrt(1 - signal**2) * clean`` (Salimans and Ho, 2022).

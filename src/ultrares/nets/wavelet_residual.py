@@ -6,6 +6,12 @@ import torch
 from torch import Tensor, nn
 
 
+def silence(layer: nn.Conv2d) -> None:
+    """Start a convolution at zero."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions around a leaky ReLU, added to their input; starts as the identity."""
 
@@ -14,8 +20,8 @@ class ResidualBlock(nn.Module):
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         # Close to, not at zero: exact zeros were seen to stall at bf16 training rates.
+        silence(self.second)
         nn.init.normal_(self.second.weight, std=1e-3)
-        nn.init.zeros_(self.second.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """Refine ``features`` (B, width, h, w)."""
@@ -50,8 +56,7 @@ class WaveletResidualNet(nn.Module):
         self.trunk = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
         self.neck = nn.Conv2d(width, width, 3, padding=1)
         self.head = nn.Conv2d(width, 4 * bands, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        silence(self.head)
 
     def forward(self, image: Tensor, context: Tensor) -> Tensor:
         """Predict the missing bands.

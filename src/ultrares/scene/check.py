@@ -174,7 +174,9 @@ def _fit(fine: SceneProfile, coarse: SceneProfile) -> tuple[int, Window, str | N
         return 0, whole(coarse.shape), f"its size {size} is no multiple of the scale {scale}"
     row = col = 0
     if fine.transform is not None and coarse.transform is not None:
-        col, row = (round(value) for value in ~coarse.transform @ (fine.transform.c, fine.transform.f))
+        col, row = (
+            round(value) for value in ~coarse.transform @ (fine.transform.c, fine.transform.f)
+        )
     window = Window(row, col, int(height), int(width))
     lower, right = row + window.height, col + window.width
     if row < 0 or col < 0 or lower > coarse.shape.height or right > coarse.shape.width:
@@ -200,7 +202,7 @@ def _distance(fine: SceneProfile, coarse: SceneProfile, window: Window) -> float
         return None if fine.transform is coarse.transform else np.inf
     part = finer_transform(coarse.transform, 1, window)
     return footprint_distance(
-        part, (window.height, window.width), fine.transform, tuple(fine.shape)
+        part, (window.height, window.width), fine.transform, (fine.shape.height, fine.shape.width)
     )
 
 
@@ -238,13 +240,11 @@ def _largest_residual(
     centre = truth[:, :, None, :, None]
     if truth.dtype.kind in "iu":
         # Unsigned differences wrap; read as signed they are right.
-        signed = np.int64
-        deviation = (blocks.astype(np.uint64) - centre.astype(np.uint64)).view(signed)
-        residual = deviation.sum(axis=(2, 4)) / scale**2
+        counts = (blocks.astype(np.uint64) - centre.astype(np.uint64)).view(np.int64)
+        residual = counts.sum(axis=(2, 4)) / scale**2
     else:
         with np.errstate(invalid="ignore"):
-            deviation = blocks.astype(np.float64) - centre.astype(np.float64)
-        residual = deviation.mean(axis=(2, 4))
+            residual = (blocks.astype(np.float64) - centre).mean(axis=(2, 4))
     return float(np.abs(residual[valid]).max())
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ultrares.errors import RasterError
 from ultrares.scene.grid import coarser_transform, finer_gcps, finer_rpcs
@@ -55,7 +54,9 @@ def degrade(
             raise RasterError(f"{source} is smaller than one pixel at 1/{scale} of its resolution")
         radiometry = Radiometry.of(fine)
         tags = {"ULTRARES_DEGRADED_BY": str(scale), "ULTRARES_DEGRADED_SENSOR": sensor.name}
-        with CogSink(target, _coarser(fine.profile, scale, size), tags, overwrite=overwrite) as sink:
+        with CogSink(
+            target, _coarser(fine.profile, scale, size), tags, overwrite=overwrite
+        ) as sink:
             for window in tiles(whole(size), max(1, min(COARSE_SIDE, 4096 // scale))):
                 sink.write(window, *_reduce(fine, window, scale, sensor, radiometry))
             sink.commit()
@@ -84,15 +85,19 @@ def _reduce(
     cols = mirror(wide.col, wide.width, fine.shape.width)
     (row, height), (col, width) = bounding(rows), bounding(cols)
     array, usable = fine.read(Window(row, col, height, width))
-    place = np.ix_(range(fine.bands), rows - row, cols - col)
+    place = np.ix_(np.arange(fine.bands), rows - row, cols - col)
     array, usable = array[place], usable[place]
     unit = radiometry.normalise(array, usable)
     margin = slice(sensor.reach, None if sensor.reach == 0 else -sensor.reach)
     reduced = sensor.degrade(unit.double(), scale)[0].numpy()[:, margin, margin]
     edge = sensor.reach * scale
-    inner = (slice(None), slice(edge, edge + window.height * scale), slice(edge, edge + window.width * scale))
+    inner = (
+        slice(None),
+        slice(edge, edge + window.height * scale),
+        slice(edge, edge + window.width * scale),
+    )
     blocks = usable[inner].reshape(fine.bands, window.height, scale, window.width, scale)
-    valid = blocks.all(axis=(2, 4))
+    valid = np.asarray(blocks.all(axis=(2, 4)))
     coarse = _fallback(array[inner], usable[inner], window, scale)
     levels = radiometry.denormalise(reduced)
     if array.dtype.kind in "iu":

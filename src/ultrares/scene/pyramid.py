@@ -43,7 +43,9 @@ class Pyramid:
         self._source = source
         self._radiometry = radiometry
         self._levels = levels
-        self._factors = [math.prod(level.scale for level in levels[:i]) for i in range(len(levels) + 1)]
+        self._factors = [
+            math.prod(level.scale for level in levels[:i]) for i in range(len(levels) + 1)
+        ]
         self._cache: OrderedDict[tuple[int, int, int], Tensor] = OrderedDict()
         self._cached, self._cache_bytes = 0, cache_bytes
 
@@ -95,7 +97,9 @@ class Pyramid:
                     ...,
                     rows.start - window.row : rows.stop - window.row,
                     cols.start - window.col : cols.stop - window.col,
-                ] = cell[..., rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
+                ] = cell[
+                    ..., rows.start - top : rows.stop - top, cols.start - left : cols.stop - left
+                ]
         return result
 
     def _cell(self, level: int, row: int, col: int) -> Tensor:

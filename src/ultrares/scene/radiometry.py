@@ -51,7 +51,9 @@ class Radiometry:
         array, valid = source.sample()
         lit = ~np.array(source.profile.alpha)
         ranges = [_range(a[v]) for a, v in zip(array[lit], valid[lit], strict=True)]
-        low, high, middle = (np.array(column, dtype=np.float64) for column in zip(*ranges, strict=True))
+        low, high, middle = (
+            np.array(column, dtype=np.float64) for column in zip(*ranges, strict=True)
+        )
         fill = np.clip((middle - low) / (high - low), 0, 1).astype(np.float32)
         return cls(lit, low[:, None, None], high[:, None, None], fill, _bounds(array, valid))
 
@@ -67,7 +69,9 @@ class Radiometry:
         """
         array, valid = array[self.lit], valid[self.lit]
         with np.errstate(invalid="ignore", over="ignore"):
-            unit = ((array.astype(np.float64) - self.low) / (self.high - self.low)).astype(np.float32)
+            unit = ((array.astype(np.float64) - self.low) / (self.high - self.low)).astype(
+                np.float32
+            )
         if not valid.all():
             for band, (pixels, usable) in enumerate(zip(unit, valid, strict=True)):
                 unit[band] = _fill(pixels, usable, float(self.fill[band]))

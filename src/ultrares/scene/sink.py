@@ -206,15 +206,15 @@ class CogSink:
             raise OutputError(f"{self._target}: not every pixel was written; nothing was published")
 
     def _checksum(self, array: np.ndarray, valid: np.ndarray) -> int:
-        checksum = zlib.crc32(np.ascontiguousarray(array))
+        checksum = zlib.crc32(np.ascontiguousarray(array).data)
         if self._profile.masked:
-            checksum = zlib.crc32(np.ascontiguousarray(valid.any(axis=0)), checksum)
+            checksum = zlib.crc32(np.ascontiguousarray(valid.any(axis=0)).data, checksum)
         return checksum
 
     def _publish(self) -> None:
         try:
             if self._overwrite:
-                os.replace(self._cog, self._target)
+                self._cog.replace(self._target)
             else:
                 _rename_to_new(self._cog, self._target)
         except FileExistsError as error:
@@ -261,15 +261,7 @@ class ArraySink:
 
 def _describe(dataset: DatasetWriter, profile: SceneProfile, tags: dict[str, str]) -> None:
     """Set everything but pixels."""
-    if profile.gcps:
-        dataset.gcps = (list(profile.gcps), profile.crs)
-    else:
-        if profile.crs is not None:
-            dataset.crs = profile.crs
-        if profile.transform is not None:
-            dataset.transform = profile.transform
-    if profile.rpcs is not None:
-        dataset.rpcs = profile.rpcs
+    _place(dataset, profile)
     dataset.colorinterp = [band.colorinterp for band in profile.bands]
     dataset.scales = [band.scale for band in profile.bands]
     dataset.offsets = [band.offset for band in profile.bands]
@@ -282,6 +274,18 @@ def _describe(dataset: DatasetWriter, profile: SceneProfile, tags: dict[str, str
     for space, items in profile.tags.items():
         _update_tags(dataset, items, space, 0)
     _update_tags(dataset, tags, "", 0)
+
+
+def _place(dataset: DatasetWriter, profile: SceneProfile) -> None:
+    """Set where the pixels lie; GeoTIFF holds a transform or control points, not both."""
+    if profile.gcps:
+        dataset.gcps = (list(profile.gcps), profile.crs)
+    elif profile.crs is not None:
+        dataset.crs = profile.crs
+    if profile.transform is not None:
+        dataset.transform = profile.transform
+    if profile.rpcs is not None:
+        dataset.rpcs = profile.rpcs
 
 
 def _update_tags(dataset: DatasetWriter, items: Mapping[str, str], space: str, index: int) -> None:
@@ -312,6 +316,6 @@ def _rename_to_new(staging: Path, target: Path) -> None:
     except OSError:
         # No hard links on this file system: claim the name first, then replace the claim.
         os.close(os.open(target, os.O_CREAT | os.O_EXCL))
-        os.replace(staging, target)
+        staging.replace(target)
     else:
         staging.unlink()

@@ -109,7 +109,7 @@ class RasterSource:
             "gcps": len(profile.gcps),
             "rpcs": profile.rpcs is not None,
             "valid_share": float(self._lit(valid).mean()),
-            "tags": {key: value for key, value in profile.tags.get("", {}).items()},
+            "tags": dict(profile.tags.get("", {})),
         }
 
     def __enter__(self) -> Self:
@@ -134,7 +134,9 @@ class RasterSource:
         for window in tiles(whole(self.shape), 2048):
             if self._lit(self.read(window)[1]).any():
                 return
-        raise RasterError(f"{self._path} has no valid pixel: all of it is nodata, masked or not finite")
+        raise RasterError(
+            f"{self._path} has no valid pixel: all of it is nodata, masked or not finite"
+        )
 
     def _read(self, **where: Any) -> tuple[np.ndarray, np.ndarray]:
         try:
@@ -168,7 +170,9 @@ class ArraySource:
         if array.ndim != 3 or 0 in array.shape:
             raise InputError(f"an image must have shape (C, H, W) without zeros, not {array.shape}")
         if array.dtype.kind not in "iuf" or array.dtype == np.float16:
-            raise InputError(f"an image of {array.dtype} cannot be upscaled: pass integers or float32")
+            raise InputError(
+                f"an image of {array.dtype} cannot be upscaled: pass integers or float32"
+            )
         self._array = array
         self._valid = np.isfinite(array) if valid is None else valid & np.isfinite(array)
         if not self._valid.any():
@@ -203,7 +207,10 @@ class ArraySource:
     def sample(self) -> tuple[np.ndarray, np.ndarray]:
         """Every n-th pixel of the image, at most 1024 a side, and their validity."""
         steps = [-(-side // SAMPLE_SIDE) for side in self.shape]
-        array, valid = self._array[:, :: steps[0], :: steps[1]], self._valid[:, :: steps[0], :: steps[1]]
+        array, valid = (
+            self._array[:, :: steps[0], :: steps[1]],
+            self._valid[:, :: steps[0], :: steps[1]],
+        )
         return (array, valid) if valid.any() else (self._array, self._valid)
 
 
@@ -232,14 +239,18 @@ def _refuse(path: str, dataset: DatasetReader) -> None:
         raise RasterError(f"{path} has no pixels")
     types = sorted(set(dataset.dtypes))
     if len(types) > 1:
-        raise RasterError(f"{path} mixes the data types {', '.join(types)}; convert it to one of them")
+        raise RasterError(
+            f"{path} mixes the data types {', '.join(types)}; convert it to one of them"
+        )
     if "complex" in types[0]:
         raise RasterError(
             f"{path} holds complex numbers ({types[0]}), whose phase cannot be upscaled; "
             "pass amplitude or intensity"
         )
     if np.dtype(types[0]).kind not in _KINDS:
-        raise RasterError(f"{path} holds {types[0]}, which is no number of a kind that can be upscaled")
+        raise RasterError(
+            f"{path} holds {types[0]}, which is no number of a kind that can be upscaled"
+        )
     if ColorInterp.palette in dataset.colorinterp:
         raise RasterError(
             f"{path} has a colour palette, whose indices cannot be averaged; expand it first with "
@@ -280,7 +291,9 @@ def _band(dataset: DatasetReader, index: int) -> BandProfile:
 def _tags(dataset: DatasetReader, index: int) -> Tags:
     """Metadata that stays true of a finer raster; index 0 is the raster itself."""
     spaces = [space for space in dataset.tag_namespaces(index) if space not in _UNPORTABLE]
-    tags = {space: dataset.tags(index, ns=space) for space in spaces if not space.startswith("xml:")}
+    tags = {
+        space: dataset.tags(index, ns=space) for space in spaces if not space.startswith("xml:")
+    }
     own = dataset.tags(index)
     tags[""] = {key: value for key, value in own.items() if not key.startswith("STATISTICS_")}
     return tags

@@ -18,7 +18,7 @@ from ultrares.types import Sink, Source, Upscaler, Window
 Progress = Callable[[int, int], None]
 
 
-def upscale(
+def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
     source: Source,
     sink: Sink,
     chains: Sequence[Sequence[Upscaler]],
@@ -135,9 +135,7 @@ def _overlaps(factor: int, scale: int) -> Iterator[tuple[int, int, float]]:
             yield out, into, overlap / factor
 
 
-def _mean_of_draws(
-    pyramids: Sequence[Pyramid], window: Window, scale: int
-) -> NDArray[np.float32]:
+def _mean_of_draws(pyramids: Sequence[Pyramid], window: Window, scale: int) -> NDArray[np.float32]:
     """The last level's pixels at the output scale, (L, scale * h, scale * w), in [0, 1]."""
     total: NDArray[np.float32] | None = None
     for pyramid in pyramids:
@@ -165,9 +163,7 @@ def _finish(
     pixels = repeat(coarse, scale)
     lit = radiometry.lit
     if exact:
-        restored = project_blocks(
-            fine, coarse[lit], scale, low=low, high=high, forbidden=nodata
-        )
+        restored = project_blocks(fine, coarse[lit], scale, low=low, high=high, forbidden=nodata)
     else:
         restored = _rounded(fine, coarse.dtype, low, high, nodata)
     pixels[lit] = np.where(repeat(valid[lit], scale), restored, pixels[lit])

@@ -119,4 +119,6 @@ def parse_sensor(text: str) -> SensorModel:
             f"sensor {text!r}: the modulation transfer at Nyquist must lie within 0.05 and 0.9, "
             "for example mtf:0.3"
         )
-    raise OptionError(f"unknown sensor {text!r}: choose box, bicubic or mtf:VALUE, for example mtf:0.3")
+    raise OptionError(
+        f"unknown sensor {text!r}: choose box, bicubic or mtf:VALUE, for example mtf:0.3"
+    )

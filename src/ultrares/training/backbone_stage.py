@@ -33,7 +33,11 @@ def pair_sampler(tiles: np.ndarray, settings: DataSection) -> PairSampler:
 
 
 def cascade_level(
-    backbone: WaveletResidualBackbone, image: Tensor, original: Tensor, sensor: SensorModel, depth: int
+    backbone: WaveletResidualBackbone,
+    image: Tensor,
+    original: Tensor,
+    sensor: SensorModel,
+    depth: int,
 ) -> Tensor:
     """One level as inference does it: the backbone, then back-projection onto the original."""
     with torch.no_grad():
@@ -58,9 +62,7 @@ def train_backbone(
         backbone = WaveletResidualBackbone(model, autocast=autocast)
 
         def level(image: Tensor, original: Tensor, sensor: SensorModel, depth: int) -> Tensor:
-            return cascade_level(
-                backbone, image.to(device), original.to(device), sensor, depth
-            )
+            return cascade_level(backbone, image.to(device), original.to(device), sensor, depth)
 
         pair = sampler.draw(rng, level)
         image, target = pair.image.to(device), pair.target.to(device)

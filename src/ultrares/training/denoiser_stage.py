@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import reduce
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,7 +30,9 @@ def conditional_mean(backbone: WaveletResidualBackbone, pair: Pair) -> Tensor:
     """What fidelity mode would return for the pair, without gradient."""
     with torch.no_grad():
         mean = backbone(pair.image, mtf=pair.sensor.mtf, depth=pair.depth)
-        return back_project(mean, pair.image, pair.sensor, 2) if isinstance(pair.sensor, Box) else mean
+        return (
+            back_project(mean, pair.image, pair.sensor, 2) if isinstance(pair.sensor, Box) else mean
+        )
 
 
 def measure_stds(
@@ -45,7 +48,7 @@ def measure_stds(
     for step in range(batches):
         pair = sampler.draw(np.random.default_rng((seed, 1, step)), level)
         residual = plain.encode(pair.target, conditional_mean(backbone, pair))
-        power += residual.unflatten(1, (4, -1)).square().mean(dim=(0, 2, 3, 4)).double()
+        power += reduce(residual.square(), "b (band c) h w -> band", "mean", band=4).double()
     a, v, h, d = (power / batches).sqrt().tolist()
     return ResidualBands((a, v, h, d))
 

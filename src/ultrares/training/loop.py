@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +57,7 @@ class _Log:
 def _save(path: Path, state: dict[str, object]) -> None:
     staging = path.with_suffix(".part")
     torch.save(state, staging)
-    os.replace(staging, path)
+    staging.replace(path)
 
 
 def optimise(
@@ -82,9 +81,9 @@ def optimise(
         seed: Seed of the batches.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    net = net.to(memory_format=torch.channels_last)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(net.parameters(), lr=settings.rate, betas=(0.9, 0.99))
-    averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+    averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))  # type: ignore[no-untyped-call]
     checkpoint, done = folder / "checkpoint.pt", 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
@@ -99,7 +98,7 @@ def optimise(
         rng = np.random.default_rng((seed, step))
         value, figures = loss(net, rng)
         optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
         optimiser.step()
         averaged.update_parameters(net)
