@@ -95,3 +95,14 @@ def test_halo_covers_the_backbone_and_the_back_projection() -> None:
     (box, _) = cascade(BICUBIC, 4, Solve(), Box())
     assert box.halo == BicubicBackbone.halo
     assert second.halo - box.halo == 2 * (first.halo - box.halo) > 0
+
+
+def test_means_are_told_their_depth_and_samples_pass_for_sensor_images() -> None:
+    cell = _cell(torch.rand(1, 3, 4, 4))
+    means = [level._place(cell) for level in cascade(BICUBIC, 16, Solve(), Bicubic())]
+    assert [(place.depth, place.mtf) for place in means] == [(i, Bicubic.mtf) for i in range(4)]
+    samples = cascade(BICUBIC, 16, Solve(mode="perceptual"), Bicubic())
+    places = [level._place(cell) for level in samples]
+    # The fourth level is beyond what is held to the sensor: there it is the box.
+    assert [place.mtf for place in places] == [Bicubic.mtf] * 3 + [Box.mtf]
+    assert {place.depth for place in places} == {0}

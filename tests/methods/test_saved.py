@@ -37,7 +37,7 @@ def test_a_saved_model_solves_as_before_up_to_half_precision(folder: Path) -> No
     saved = load_model(folder, autocast=False)
     (solver,) = saved.solvers
     image = torch.rand(1, 3, 16, 16)
-    place = Place(Origin(0, 0), level=0, mtf=0.5)
+    place = Place(Origin(0, 0), level=0, mtf=0.5, depth=0)
     from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 
     before = WaveletResidualBackbone(small_nets()[0])(image, mtf=0.5)

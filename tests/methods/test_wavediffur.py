@@ -17,7 +17,7 @@ from ultrares.methods.wavediffur import Place, Solve, WaveDiffUR
 from ultrares.types import Denoiser, Origin
 from ultrares.wavelet import Bands, merge, split
 
-PLACE = Place(Origin(0, 0), level=0, mtf=0.5)
+PLACE = Place(Origin(0, 0), level=0, mtf=0.5, depth=0)
 PERCEPTUAL = Solve(mode="perceptual", steps=3)
 
 

@@ -120,7 +120,7 @@ class CascadeLevel:
 
     def __call__(self, cell: Cell) -> Tensor:
         """Return the cell's window twice as fine."""
-        place = Place(cell.origin, self.level, self.sensor.mtf)
+        place = self._place(cell)
         cell = cell.to(self.solver.device)
         reused = self._reused_condition(cell) if self.condition == "reuse" else None
         fine = self.solver.solve(cell.image, place, self.how, condition=reused)
@@ -131,6 +131,17 @@ class CascadeLevel:
         footprint = cell.original[..., margin : rows - margin, margin : cols - margin]
         factor = cell.factor * self.scale
         return back_project(fine, footprint, self.sensor, factor, iterations=ITERATIONS)
+
+    def _place(self, cell: Cell) -> Place:
+        """Where the cell is and what made its image.
+
+        A cascade of means has trained networks for each depth. A cascade of samples is a Markov chain:
+        its images are as sharp as a sensor's, and each level stands to the next as the sensor does.
+        """
+        if self.how.mode == "fidelity":
+            return Place(cell.origin, self.level, self.sensor.mtf, depth=self.level)
+        held = self.sensor if self._sees_original else Box()
+        return Place(cell.origin, self.level, held.mtf, depth=0)
 
     @staticmethod
     def _reused_condition(cell: Cell) -> Tensor:

@@ -70,13 +70,16 @@ class Place:
 
     Attributes:
         origin: Absolute position of its first pixel on the level's input grid.
-        level: Number of the level, which is also how many levels made the image.
-        mtf: Modulation transfer at Nyquist of the sensor at the cascade's start.
+        level: Number of the level, which its noise is keyed by.
+        mtf: Modulation transfer at Nyquist of the sensor that leads from the finer image to this one.
+        depth: How many levels made the image, if they made conditional means, which are smoother than
+            what a sensor takes; 0 for a sensor's image and for a sample.
     """
 
     origin: Origin
     level: int
     mtf: float
+    depth: int
 
 
 class WaveDiffUR:
@@ -128,7 +131,7 @@ class WaveDiffUR:
         return by_groups(
             image,
             self.backbone.bands,
-            lambda group: self.backbone(group, scale=2, mtf=place.mtf, depth=place.level),
+            lambda group: self.backbone(group, scale=2, mtf=place.mtf, depth=place.depth),
         )
 
     def _detail_base(self, image: Tensor, restored: Tensor, place: Place, how: Solve) -> Bands:
@@ -182,7 +185,7 @@ class WaveDiffUR:
         # The condition tau is the mean itself, so its residual is zero (Eq. 9 with b_t from zero).
         project = projection(torch.zeros_like(noise(0)), low_pass_of_approx, self._sde, noise)
         residual = ddim(
-            self.prior.denoise(image, mean, self._sde, mtf=place.mtf, depth=place.level),
+            self.prior.denoise(image, mean, self._sde, mtf=place.mtf, depth=place.depth),
             self._sde.prior(noise(START_STEP)),
             self.prior.times(self._sde, how.steps or self.prior.steps),
             self._sde,

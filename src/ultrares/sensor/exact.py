@@ -10,8 +10,8 @@ Doubles = NDArray[np.float64]
 CHUNK = 1 << 19
 """Fine pixels that are projected at once; bounds the memory of the intermediate arrays."""
 
-FARTHEST = 2.0**52
-"""Largest deviation that is considered: beyond it, float64 no longer counts by one."""
+FARTHEST = 2.0**36
+"""Largest deviation of integers that is considered: float64 adds 128 * 128 of them to less than one."""
 
 BISECTIONS = 64
 
@@ -80,22 +80,43 @@ def _project(
     usable = np.isfinite(coarse) & (coarse >= low) & (coarse <= high)
     if forbidden is not None:
         usable &= coarse != forbidden
-    deviation = blocks - np.where(usable, coarse, 0).astype(np.float64)[:, None]
-    deviation[~np.isfinite(deviation)] = 0.0
-    deviation[~usable] = 0.0
-    below, above = _room(coarse, usable, low, high, whole=whole)
-    deviation = _balance(deviation, below, above)
+    centre = np.where(usable, coarse, 0).astype(np.float64)[:, None]
+    with np.errstate(over="ignore"):
+        deviation = np.where(np.isfinite(blocks) & usable[:, None], blocks, centre) - centre
+    # Sums of deviations must neither lose units nor overflow.
+    farthest = 2 * FARTHEST if whole else np.finfo(np.float64).max / (4 * blocks.shape[1])
+    deviation = deviation.clip(-farthest, farthest)
     if whole:
-        counts = _round_to_zero_sum(deviation)
-        result = _add(coarse, counts)
+        deviation = _balance(deviation, *_room(coarse, usable, low, high))
+        result = _add(coarse, _round_to_zero_sum(deviation))
         if forbidden is not None:
             _avoid(result, usable, low, high, forbidden)
         return result
-    result = (coarse.astype(np.float64)[:, None] + deviation).astype(coarse.dtype)
+    result = _project_floats(centre, deviation, coarse.dtype, low, high)
     result[~usable] = coarse[~usable, None]
     if forbidden is not None:
         hit = (result == forbidden) & usable[:, None]
         result[hit] = np.nextafter(result[hit], coarse.dtype.type(np.inf))
+    return result
+
+
+def _project_floats(
+    centre: Doubles, deviation: Doubles, dtype: np.dtype, low: float, high: float
+) -> np.ndarray:
+    """Centres (N, 1) plus balanced deviations (N, n); one pixel takes what rounding left of the sum."""
+    limits = np.finfo(dtype)
+    low, high = max(low, float(limits.min)), min(high, float(limits.max))
+    with np.errstate(over="ignore"):
+        below, above = low - centre, high - centre
+    deviation = _balance(deviation, below, above)
+    result = (centre + deviation).astype(dtype)
+    left_over = (result.astype(np.float64) - centre).sum(axis=1)
+    # The pixel farthest from the ends of the range has room to take it.
+    with np.errstate(over="ignore"):
+        place = np.minimum(deviation - below, above - deviation).argmax(axis=1)
+    every = np.arange(len(result))
+    settled = (result[every, place].astype(np.float64) - left_over).clip(low, high)
+    result[every, place] = settled.astype(dtype)
     return result
 
 
@@ -112,18 +133,14 @@ def _tighten(
 
 
 def _room(
-    coarse: np.ndarray, usable: np.ndarray, low: float, high: float, *, whole: bool
+    coarse: np.ndarray, usable: np.ndarray, low: float, high: float
 ) -> tuple[Doubles, Doubles]:
-    """How far below and above each coarse pixel its block may reach, (N, 1) each."""
-    if not whole:
-        centre = np.where(usable, coarse, 0).astype(np.float64)
-        below, above = centre - low, high - centre
-    else:
-        # Differences of 64-bit integers may not fit their type, but as unsigned words they are right.
-        words = coarse.astype(np.uint64) if coarse.dtype.itemsize == 8 else coarse.astype(np.int64)
-        words = words.view(np.uint64)
-        below = (words - np.uint64(int(low) & (2**64 - 1))).astype(np.float64)
-        above = (np.uint64(int(high) & (2**64 - 1)) - words).astype(np.float64)
+    """How far below and above each integer coarse pixel its block may reach, (N, 1) each."""
+    # Differences of 64-bit integers may not fit their type, but as unsigned words they are right.
+    words = coarse.astype(np.uint64) if coarse.dtype.itemsize == 8 else coarse.astype(np.int64)
+    words = words.view(np.uint64)
+    below = (words - np.uint64(int(low) & (2**64 - 1))).astype(np.float64)
+    above = (np.uint64(int(high) & (2**64 - 1)) - words).astype(np.float64)
     below, above = (np.where(usable, np.minimum(room, FARTHEST), 0.0) for room in (below, above))
     return -below[:, None], above[:, None]
 
@@ -135,9 +152,9 @@ def _balance(deviation: Doubles, below: Doubles, above: Doubles) -> Doubles:
     if not clipped.any():
         return shifted
     rows, low, high = shifted[clipped], below[clipped], above[clipped]
-    # At these shifts everything lies at one end of the range, so the root is between them.
-    left = low - rows.max(axis=1, keepdims=True)
-    right = high - rows.min(axis=1, keepdims=True)
+    # The range holds zero: shifted this far, no deviation is above or none below it.
+    left = -rows.max(axis=1, keepdims=True)
+    right = -rows.min(axis=1, keepdims=True)
     for _ in range(BISECTIONS):
         middle = (left + right) / 2
         too_high = np.clip(rows + middle, low, high).sum(axis=1, keepdims=True) > 0

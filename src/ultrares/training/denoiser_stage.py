@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 import torch
 from einops import reduce
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.data.pairs import Pair, PairSampler
+from ultrares.diffusion import VP, V, denoising_loss, lognormal_sigmas
 from ultrares.methods.residual_bands import ResidualBands, guide_of
 from ultrares.nets.denoiser_unet import DenoiserUNet
 from ultrares.nets.wavelet_residual import context_vector
@@ -22,8 +21,7 @@ from ultrares.training.backbone_stage import cascade_level, pair_sampler
 from ultrares.training.loop import optimise
 from ultrares.training.recipe import Stage
 
-LOG_SIGMA_MEAN, LOG_SIGMA_STD = -0.3, 1.0
-SIGMA_RANGE = (0.02, 5.0)
+SDE = VP.cosine()
 
 
 def conditional_mean(backbone: WaveletResidualBackbone, pair: Pair) -> Tensor:
@@ -74,20 +72,19 @@ def train_denoiser(
     def loss(model: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         pair = sampler.draw(rng, level)
         mean = conditional_mean(backbone, pair)
-        clean = bands.encode(pair.target, mean)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        noise = torch.randn(clean.shape, generator=generator)
-        log_sigma = torch.randn(len(clean), generator=generator) * LOG_SIGMA_STD + LOG_SIGMA_MEAN
-        log_sigma = log_sigma.clamp(*map(math.log, SIGMA_RANGE))
-        sigma = log_sigma.exp()[:, None, None, None]
-        signal = (1 + sigma**2).rsqrt()
-        share = sigma * signal
-        noisy = signal * clean + share * noise
+        clean = bands.encode(pair.target, mean).contiguous(memory_format=torch.channels_last)
+        guide = guide_of(pair.image, mean)
         context = context_vector(len(clean), mtf=pair.sensor.mtf, depth=pair.depth)
-        noisy = noisy.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            predicted = model(noisy, guide_of(pair.image, mean), log_sigma, context)
-        value = F.mse_loss(predicted.float(), signal * noise - share * clean)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        times = SDE.time(lognormal_sigmas(len(clean), generator))
+        normal = torch.randn(clean.shape, generator=generator)
+
+        def network(noisy: Tensor, at: Tensor) -> Tensor:
+            log_sigma = SDE.sigma(at).log().float()
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                return model(noisy, guide, log_sigma, context).float()
+
+        value = denoising_loss(network, clean, times, normal, SDE, V)
         return value, {f"loss, depth {pair.depth}": value.item()}
 
     trained = optimise(net, loss, stage.optimiser, folder=folder, seed=stage.seed)
