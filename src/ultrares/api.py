@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -200,8 +201,10 @@ class Model:
         if mode not in get_args(Mode):
             raise OptionError(f"unknown mode {mode!r}: choose fidelity or perceptual")
         for name, value in (("draws", draws), ("steps", steps)):
-            if value is not None and value < 1:
+            if value is not None and not (isinstance(value, Integral) and value >= 1):
                 raise OptionError(f"{name} is {value}: pass a whole number of at least 1")
+        if not isinstance(seed, Integral):
+            raise OptionError(f"seed is {seed}: pass a whole number")
         if mode == "perceptual" and self._solvers[0].prior is None:
             raise ModelError(
                 f"model {self.name!r} has no denoiser and cannot draw samples; use --mode fidelity"
@@ -241,8 +244,9 @@ def load(
 
     Raises:
         ModelError: There is no such model, or its files are corrupt.
+        OptionError: There is no such precision or device.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if name == "bicubic":
         return Model(_bicubic())
     return Model(
@@ -391,7 +395,7 @@ def degrade(
     Raises:
         UltraresError: Something cannot be done; the message says what, where and what to do.
     """
-    if scale != int(scale) or not 2 <= scale <= MAX_SCALE:
+    if not (2 <= scale <= MAX_SCALE and scale == int(scale)):
         raise OptionError(f"scale {scale:g}: degrade takes a whole number from 2 to {MAX_SCALE}")
     check_target(source, target, overwrite=overwrite)
     size = degrade_file(source, target, int(scale), parse_sensor(sensor), overwrite=overwrite)
@@ -421,7 +425,11 @@ def describe_model(name: str | Path) -> dict[str, Any]:
 
 
 def _as_array(image: Any) -> np.ndarray:
-    return image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
+    if not isinstance(image, torch.Tensor):
+        return np.asarray(image)
+    if image.dtype == torch.bfloat16:
+        raise InputError("an image of bfloat16 cannot be upscaled: pass integers or float32")
+    return image.detach().cpu().numpy()
 
 
 def _bicubic() -> SavedModel:
@@ -483,6 +491,16 @@ def _from_hub(name: str) -> Path:
         raise ModelError(
             f"model {name!r} is not here and cannot be fetched from the hub: {reason}"
         ) from error
+
+
+def _usable(device: str) -> str:
+    """The device, if a tensor can be made on it."""
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f"device {device!r} cannot be used here: {reason}") from error
+    return device
 
 
 def _use_bfloat16(precision: Precision, device: str) -> bool:

@@ -177,9 +177,7 @@ def by_hand(values: list[float], centre: int, low: int, high: int) -> list[int]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 9999), st.sampled_from([2, 3, 5]), st.sampled_from([5.0, 60.0, 400.0]))
-def test_shift_clip_and_largest_remainder_as_by_hand(
-    seed: int, factor: int, spread: float
-) -> None:
+def test_shift_clip_and_largest_remainder_as_by_hand(seed: int, factor: int, spread: float) -> None:
     rng = np.random.default_rng(seed)
     centre = int(rng.choice([1, 2, 100, 250, 254]))
     fine = rng.normal(rng.uniform(0, 255), spread, (1, factor, factor))
@@ -220,7 +218,9 @@ def test_rows_that_are_chunked_are_projected_alike() -> None:
     fine = rng.uniform(0, 255, (1, 40 * 64, 8 * 64)).astype(np.float32)
     whole = project_blocks(fine, coarse, 64, low=0, high=255)
     parts = [
-        project_blocks(fine[:, 64 * row : 64 * row + 64], coarse[:, row : row + 1], 64, low=0, high=255)
+        project_blocks(
+            fine[:, 64 * row : 64 * row + 64], coarse[:, row : row + 1], 64, low=0, high=255
+        )
         for row in range(40)
     ]
     assert np.array_equal(whole, np.concatenate(parts, axis=1))

@@ -137,6 +137,8 @@ def save_model(
                 state[f"{level}.{role}.{key}"] = value.to(torch.float16).contiguous()
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / WEIGHTS)
+    # safetensors creates it for its owner only, but a package is read by everybody.
+    (folder / WEIGHTS).chmod(0o644)
     manifest = manifest.model_copy(
         update={
             "levels": len(nets),

@@ -103,7 +103,7 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
         distance = _distance(fine.profile, coarse.profile, window)
         if distance is not None and distance > FOOTPRINT_TOLERANCE:
             problems.append(f"the footprint differs by {distance:.3g} input pixels")
-        if fine.bands != coarse.bands:
+        if (fine.bands, fine.dtype) != (coarse.bands, coarse.dtype):
             return CheckReport(ok=False, problems=problems, scale=scale, cog_valid=cog_valid)
         found = _compare(fine, coarse, window, scale, sensor)
     exact = isinstance(sensor, Box)

@@ -99,12 +99,9 @@ def _reduce(
     blocks = usable[inner].reshape(fine.bands, window.height, scale, window.width, scale)
     valid = np.asarray(blocks.all(axis=(2, 4)))
     coarse = _fallback(array[inner], usable[inner], window, scale)
-    levels = radiometry.denormalise(reduced)
-    if array.dtype.kind in "iu":
-        levels = np.rint(levels).clip(*radiometry.bounds)
-    coarse[radiometry.lit] = np.where(
-        valid[radiometry.lit], levels.astype(array.dtype), coarse[radiometry.lit]
-    )
+    levels = radiometry.to_type(radiometry.denormalise(reduced), array.dtype, fine.profile.nodata)
+    lit = radiometry.lit
+    coarse[lit] = np.where(valid[lit], levels, coarse[lit])
     return coarse, valid
 
 

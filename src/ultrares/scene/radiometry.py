@@ -81,6 +81,25 @@ class Radiometry:
         """Map (L, h, w) from [0, 1] back to digital numbers."""
         return self.low + unit.astype(np.float64) * (self.high - self.low)
 
+    def to_type(
+        self, levels: NDArray[np.float64], dtype: np.dtype, nodata: float | None
+    ) -> np.ndarray:
+        """Clip and round digital numbers to the type, stepping off the value that means no data."""
+        low, high = self.bounds
+        if dtype.kind == "f":
+            values = np.clip(levels, low, high).astype(dtype)
+            if nodata is not None:
+                hit = values == nodata
+                values[hit] = np.nextafter(values[hit], dtype.type(np.inf))
+            return values
+        rounded = np.rint(levels)
+        if nodata is not None:
+            low, high = low + (nodata == low), high - (nodata == high)
+            rounded = np.where(rounded == nodata, rounded + (1 if nodata < high else -1), rounded)
+        # float64 cannot hold the largest 64-bit integers: the next lower float can be cast.
+        ceiling = min(float(high), np.nextafter(float(high), 0) if high > 2**53 else float(high))
+        return np.clip(rounded, low, ceiling).astype(dtype)
+
 
 def _range(values: np.ndarray) -> tuple[float, float, float]:
     """Low, high and median of a band's valid pixels."""

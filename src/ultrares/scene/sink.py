@@ -45,11 +45,16 @@ def check_target(source: str | Path, target: str | Path, *, overwrite: bool) -> 
         OutputError: It exists, is the source, or its folder is missing or not writable.
     """
     path = Path(target)
+    try:
+        path.lstat()
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise OutputError(f"{target} cannot be written: {error.strerror}") from error
     if path.is_dir():
         raise OutputError(f"{target} is a folder; pass the name of the file to write")
     if path.exists() and Path(source).exists() and path.samefile(source):
         raise OutputError(f"{target} is the input itself; choose another name for the output")
-    if path.exists() and not overwrite:
+    if (path.exists() or path.is_symlink()) and not overwrite:
         raise OutputError(f"{target} exists; pass --overwrite to replace it")
     folder = path.parent
     if not folder.is_dir():
@@ -170,6 +175,8 @@ class CogSink:
 
     def _make_cog(self) -> None:
         wide = self._profile.dtype.itemsize == 8 and self._profile.dtype.kind in "iu"
+        # GDAL 3.10 copies either the items of namespaces or the bands' own, never both.
+        own = any(band.tags.get("") for band in self._profile.bands)
         rasterio.shutil.copy(
             self._staging,
             self._cog,
@@ -179,6 +186,7 @@ class CogSink:
             level=1,
             predictor="no" if wide else "yes",
             overview_resampling="average",
+            copy_src_mdd="auto" if own else "yes",
             bigtiff="if_safer",
             num_threads="all_cpus",
         )

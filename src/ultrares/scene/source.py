@@ -22,6 +22,9 @@ from ultrares.types import Shape, Window
 SAMPLE_SIDE = 1024
 """Side of the decimated read that a scene's radiometry is taken from."""
 
+LARGEST_NODATA = 2**53
+"""Nodata passes through GDAL and rasterio as float64, which counts by one up to here."""
+
 _UNPORTABLE = ("IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "RPC", "COLOR_PROFILE")
 _KINDS = "biuf"
 
@@ -251,10 +254,33 @@ def _refuse(path: str, dataset: DatasetReader) -> None:
         raise RasterError(
             f"{path} holds {types[0]}, which is no number of a kind that can be upscaled"
         )
+    _refuse_nodata(path, dataset)
     if ColorInterp.palette in dataset.colorinterp:
         raise RasterError(
             f"{path} has a colour palette, whose indices cannot be averaged; expand it first with "
             f"`gdal_translate -expand rgb {path} expanded.tif`"
+        )
+
+
+def _refuse_nodata(path: str, dataset: DatasetReader) -> None:
+    """Refuse what no GeoTIFF could say about missing pixels."""
+    values = [
+        value
+        for value, colour in zip(dataset.nodatavals, dataset.colorinterp, strict=True)
+        if colour != ColorInterp.alpha
+    ]
+    if len({repr(value) for value in values}) > 1:
+        raise RasterError(
+            f"{path} has bands of different nodata values ({', '.join(map(str, values))}); "
+            "convert it to one value for all bands"
+        )
+    # rasterio reports the largest unsigned value as none at all, though GDAL masks by it.
+    lost = MaskFlags.nodata in dataset.mask_flag_enums[0] and dataset.nodatavals[0] is None
+    wide = "int64" in dataset.dtypes[0]
+    if lost or (wide and abs(dataset.nodatavals[0] or 0) > LARGEST_NODATA):
+        raise RasterError(
+            f"{path} has a 64-bit nodata value too large to be told from its neighbours; "
+            "convert it to another nodata value or to 32 bits"
         )
 
 

@@ -78,6 +78,8 @@ def aoi_window(profile: SceneProfile, bounds: tuple[float, float, float, float] 
         return whole(profile.shape)
     if profile.transform is None:
         raise OptionError("aoi: the scene has no transform that could place coordinates on it")
+    if len(bounds) != 4 or not np.isfinite(bounds).all():
+        raise OptionError(f"aoi {bounds}: give four numbers, left, bottom, right and top")
     left, bottom, right, top = bounds
     back = ~profile.transform
     corners = [back @ (x, y) for x in (left, right) for y in (bottom, top)]
@@ -165,29 +167,6 @@ def _finish(
     if exact:
         restored = project_blocks(fine, coarse[lit], scale, low=low, high=high, forbidden=nodata)
     else:
-        restored = _rounded(fine, coarse.dtype, low, high, nodata)
+        restored = radiometry.to_type(fine, coarse.dtype, nodata)
     pixels[lit] = np.where(repeat(valid[lit], scale), restored, pixels[lit])
     return pixels
-
-
-def _rounded(
-    fine: NDArray[np.float64], dtype: np.dtype, low: float, high: float, nodata: float | None
-) -> np.ndarray:
-    """Clip and round to the type, stepping off the value that means no data."""
-    if dtype.kind == "f":
-        values = np.clip(fine, low, high).astype(dtype)
-        if nodata is not None:
-            hit = values == nodata
-            values[hit] = np.nextafter(values[hit], dtype.type(np.inf))
-        return values
-    rounded = np.rint(fine)
-    if nodata is not None:
-        step = 1 if nodata < high else -1
-        rounded = np.where(rounded == nodata, rounded + step, rounded)
-        if nodata == low:
-            low += 1
-        elif nodata == high:
-            high -= 1
-    # float64 cannot hold the largest 64-bit integers: the next lower float can be cast.
-    ceiling = min(float(high), np.nextafter(float(high), 0) if high > 2**53 else float(high))
-    return np.clip(rounded, low, ceiling).astype(dtype)
