@@ -201,9 +201,9 @@ class Model:
         if mode not in get_args(Mode):
             raise OptionError(f"unknown mode {mode!r}: choose fidelity or perceptual")
         for name, value in (("draws", draws), ("steps", steps)):
-            if value is not None and not (isinstance(value, Integral) and value >= 1):
+            if value is not None and not (_is_whole(value) and value >= 1):
                 raise OptionError(f"{name} is {value}: pass a whole number of at least 1")
-        if not isinstance(seed, Integral):
+        if not _is_whole(seed):
             raise OptionError(f"seed is {seed}: pass a whole number")
         if mode == "perceptual" and self._solvers[0].prior is None:
             raise ModelError(
@@ -491,6 +491,10 @@ def _from_hub(name: str) -> Path:
         raise ModelError(
             f"model {name!r} is not here and cannot be fetched from the hub: {reason}"
         ) from error
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral)
 
 
 def _usable(device: str) -> str:

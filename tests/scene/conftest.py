@@ -19,6 +19,8 @@ from ultrares.types import Cell, SizeRule
 
 UTM = Affine(28.5, 0, 301_234.5, 0, -28.5, 9_112_345.25)
 
+ANY_SIZE, EVEN = SizeRule(), SizeRule(minimum=2, multiple_of=2)
+
 Writer = Callable[..., Path]
 
 
@@ -30,7 +32,7 @@ class Nearest:
     halo: int = 0
     core: int = 8
     original_margin: int | None = None
-    size_rule: SizeRule = SizeRule()
+    size_rule: SizeRule = ANY_SIZE
 
     def __call__(self, cell: Cell) -> Tensor:
         return cell.image.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
@@ -44,7 +46,7 @@ class Noisy:
     halo: int = 3
     core: int = 16
     original_margin: int | None = None
-    size_rule: SizeRule = SizeRule(minimum=2, multiple_of=2)
+    size_rule: SizeRule = EVEN
     amplitude: float = 0.2
     phase: float = 0.0
 

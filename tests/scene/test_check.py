@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,12 +131,10 @@ def test_every_broken_promise_is_found(
 ) -> None:
     report = check(rewritten(pair[0], change), pair[1])
     assert not report.ok
-    assert any(__import__("re").search(sentence, problem) for problem in report.problems), (
-        report.problems
-    )
+    assert re.search(sentence, "; ".join(report.problems)), report.problems
 
 
-def test_what_is_no_cog_is_found(pair: tuple[Path, Path], raster: Writer) -> None:
+def test_what_is_no_cog_is_found(raster: Writer) -> None:
     large = RNG.integers(1, 99, (1, 600, 600)).astype(np.uint8)
     coarse = raster(large[:, ::2, ::2], "coarse.tif", transform=UTM)
     fine = raster(

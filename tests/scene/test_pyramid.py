@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.scene.conftest import Nearest, Noisy
+from tests.scene.conftest import EVEN, Nearest, Noisy
 from ultrares.scene.pyramid import Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.source import ArraySource
@@ -115,7 +115,7 @@ class Looking(Nearest):
     halo: int = 2
     core: int = 8
     original_margin: int | None = 1
-    size_rule: SizeRule = SizeRule(minimum=2, multiple_of=2)
+    size_rule: SizeRule = EVEN
 
     def __call__(self, cell: Cell) -> Tensor:
         assert cell.original.shape[-2] == cell.image.shape[-2] // cell.factor + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
@@ -16,6 +17,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import rasterio
 import rasterio.shutil
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetWriter
@@ -26,6 +28,9 @@ from ultrares.scene.source import raster_window
 from ultrares.types import Shape, Window
 
 T = TypeVar("T")
+
+# What GDAL says while a dataset is closed on a full disk passes through rasterio unwrapped.
+_FAILURES = (RasterioError, CPLE_BaseError, OSError)
 
 BLOCK = 512
 CACHE_MEGABYTES = 256
@@ -136,7 +141,7 @@ class CogSink:
         trace: TracebackType | None,
     ) -> None:
         """Remove every staging file; a committed target stays."""
-        with suppress(RasterioError):
+        with suppress(*_FAILURES):
             self._dataset.close()
         self._discard()
 
@@ -181,7 +186,7 @@ class CogSink:
             self._staging,
             self._cog,
             driver="COG",
-            blocksize=BLOCK,
+            blocksize=_block(self._profile.shape.width),
             compress="zstd",
             level=1,
             predictor="no" if wide else "yes",
@@ -237,7 +242,7 @@ class CogSink:
             return action()
         except OutputError:
             raise
-        except (RasterioError, OSError) as error:
+        except _FAILURES as error:
             free = shutil.disk_usage(self._target.parent).free
             text = str(error.__cause__ or error).strip().splitlines()
             raise OutputError(
@@ -305,6 +310,12 @@ def _predictor(dtype: np.dtype) -> int:
     if dtype.kind == "f":
         return 3
     return 1 if dtype.itemsize == 8 else 2
+
+
+def _block(width: int) -> int:
+    """Side of the result's blocks; a level as wide as a block would pass for one without tiles."""
+    halves = (width / 2**level for level in range(32))
+    return 384 if any(BLOCK in (int(half), math.ceil(half)) for half in halves) else BLOCK
 
 
 def _storable(nodata: float | None, dtype: np.dtype) -> float | None:

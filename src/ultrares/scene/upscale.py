@@ -47,7 +47,7 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
         cache_bytes: What computed cells may keep in memory, over all draws.
         on_progress: Called with output pixels done and their total.
     """
-    area = aoi or whole(source.shape)
+    area = whole(source.shape) if aoi is None else aoi
     pyramids = [
         Pyramid(source, radiometry, levels, cache_bytes=cache_bytes // len(chains))
         for levels in chains
@@ -78,7 +78,7 @@ def aoi_window(profile: SceneProfile, bounds: tuple[float, float, float, float] 
         return whole(profile.shape)
     if profile.transform is None:
         raise OptionError("aoi: the scene has no transform that could place coordinates on it")
-    if len(bounds) != 4 or not np.isfinite(bounds).all():
+    if np.isfinite(bounds).tolist() != [True] * 4:
         raise OptionError(f"aoi {bounds}: give four numbers, left, bottom, right and top")
     left, bottom, right, top = bounds
     back = ~profile.transform

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ultrares.errors import OptionError
+from ultrares.sensor.models import parse_sensor
+from ultrares.training.recipe import read_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_can_be_read(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert recipe.name == path.stem
+    for stage in (recipe.backbone, recipe.denoiser):
+        assert [parse_sensor(name).name for name in stage.data.sensors] == list(stage.data.sensors)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("seed = 0", "seeed = 0", "seeed"),
+        ("batch = 8", "batch = 0", "batch"),
+        ("crop = 48", "crop = 47", "crop"),
+        ("[backbone.net]", "[backbone.net", "TOML"),
+    ],
+)
+def test_mistakes_are_found_where_they_are(tmp_path: Path, old: str, new: str, word: str) -> None:
+    text = RECIPES[0].read_text()
+    assert old in text
+    path = tmp_path / "recipe.toml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(OptionError, match=word):
+        read_recipe(path)
+
+
+def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"none\.toml"):
+        read_recipe(tmp_path / "none.toml")
