@@ -245,9 +245,13 @@ def test_no_size_passes_for_one_without_tiles(tmp_path: Path, shape: tuple[int, 
 
 
 def test_an_exception_leaves_nothing(tmp_path: Path) -> None:
-    array = pixels(BASE)
-    with pytest.raises(ValueError, match="shape"):
-        store(tmp_path / "out.tif", BASE, array[:, :, :50])
+    def fail_half_way() -> None:
+        with CogSink(tmp_path / "out.tif", BASE) as sink:
+            sink.write(whole(BASE.shape), pixels(BASE), np.ones((2, 40, 52), bool))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
     assert list(tmp_path.iterdir()) == []
 
 
