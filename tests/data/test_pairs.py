@@ -5,19 +5,26 @@ import pytest
 import torch
 
 from ultrares.data.pairs import PairSampler, degrade_tiles
+from ultrares.errors import RasterError
 from ultrares.sensor.models import Bicubic, Box, SensorModel
 
 TILES = np.random.default_rng(0).integers(0, 256, size=(3, 4, 256, 256)).astype(np.uint8)
 
 
 def _sampler(
-    depths: tuple[float, float, float], *, coarser: float = 0.0, any_bands: float = 0.0
+    depths: tuple[float, float, float],
+    *,
+    coarser: float = 0.0,
+    any_bands: float = 0.0,
+    tiles: np.ndarray = TILES,
+    sensor: SensorModel | None = None,
+    crop: int = 16,
 ) -> PairSampler:
     return PairSampler(
-        TILES,
-        sensors={Box(): 1.0},
+        tiles,
+        sensors={sensor or Box(): 1.0},
         depths=depths,
-        crop=16,
+        crop=crop,
         batch=2,
         any_bands=any_bands,
         coarser=coarser,
@@ -55,7 +62,9 @@ def test_deeper_images_come_from_the_level(depth: int) -> None:
 
     pair = _sampler(shares).draw(np.random.default_rng(0), level)
     assert [step for step, _ in calls] == list(range(depth))
-    assert len({shape for _, shape in calls}) == 1
+    # Context that the level needs, and that is cut off again: 4 original pixels, 6 below depth 1.
+    side = 16 // 2**depth + 2 * (4 if depth == 1 else 6)
+    assert {shape for _, shape in calls} == {(2, 3, side, side)}
     assert (pair.image.shape, pair.target.shape) == ((2, 3, 16, 16), (2, 3, 32, 32))
     # A level of repeated pixels leaves the mean of each original pixel where it was: the places agree.
     blocks = 2**depth
@@ -70,6 +79,65 @@ def test_the_same_generator_draws_the_same_batch() -> None:
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_bands_are_red_green_blue_or_any_with_repetition() -> None:
+    flat = np.broadcast_to(np.array([10, 20, 30, 40], np.uint8)[:, None, None], TILES.shape).copy()
+
+    def drawn(any_bands: float) -> set[tuple[int, ...]]:
+        sampler = _sampler((1, 0, 0), any_bands=any_bands, tiles=flat)
+        pairs = [sampler.draw(np.random.default_rng(step), _never) for step in range(60)]
+        for pair in pairs:
+            torch.testing.assert_close(pair.image.mean((0, 2, 3)), pair.target.mean((0, 2, 3)))
+        values = (255 * pair.image[0].mean((1, 2)) for pair in pairs)
+        return {tuple(round(float(v)) for v in value) for value in values}
+
+    assert drawn(0.0) == {(10, 20, 30)}
+    found = drawn(1.0)
+    assert {value for bands in found for value in bands} == {10, 20, 30, 40}
+    assert any(len(set(bands)) < 3 for bands in found)
+
+
+def test_the_coarser_truth_is_the_tile_reduced_by_two() -> None:
+    """A ramp of one level per pixel climbs two per pixel when it is reduced."""
+    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8), TILES.shape).copy()
+    for coarser, climb in ((0.0, 1.0), (1.0, 2.0)):
+        sampler = _sampler((1, 0, 0), coarser=coarser, tiles=ramp)
+        target = 255 * sampler.draw(np.random.default_rng(0), _never).target
+        # Along the rows or, if the crop was turned, along the columns.
+        steps = target.diff(dim=3)[..., 1:, :].abs() + target.diff(dim=2)[..., 1:].abs()
+        assert steps.mean().item() == pytest.approx(climb, abs=0.02)
+    # It is reduced by a sensor: fine stripes become their mean and do not alias.
+    stripes = np.broadcast_to(np.array([0, 100] * 128, np.uint8), TILES.shape).copy()
+    sampler = _sampler((1, 0, 0), coarser=1.0, tiles=stripes)
+    target = 255 * sampler.draw(np.random.default_rng(0), _never).target
+    torch.testing.assert_close(target, torch.full_like(target, 50))
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_tiles_of_any_side_stay_aligned(depth: int) -> None:
+    """A sensor that resizes would stretch a tile that is no multiple of its factor."""
+    shares = (float(depth == 0), float(depth == 1), float(depth == 2))
+    ramp = np.broadcast_to(np.arange(250, dtype=np.uint8), (2, 3, 213, 250)).copy()
+    sampler = _sampler(shares, tiles=ramp, sensor=Bicubic())
+
+    def level(image: torch.Tensor, *_: object) -> torch.Tensor:
+        return image.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+    for step in range(5):
+        pair = sampler.draw(np.random.default_rng(step), level)
+        coarse = Box().degrade(pair.image, 2**depth)
+        error = 255 * (coarse - Box().degrade(pair.target, 2 ** (depth + 1)))
+        # The rounding, and at a tile's edge what the clamped kernel makes of a ramp.
+        assert error.abs().max() < 1.5
+
+
+def test_tiles_too_small_for_the_crops_are_refused_in_a_sentence() -> None:
+    tiles = np.zeros((1, 3, 120, 64), np.uint8)
+    for depths, coarser, crop in (((1, 0, 0), 1.0, 48), ((0, 0, 1), 0.0, 16), ((1, 1, 0), 0.0, 32)):
+        with pytest.raises(RasterError, match=r"64 x 120 pixels are too small.*at least \d+"):
+            _sampler(depths, coarser=coarser, crop=crop, tiles=tiles)
+    _sampler((1, 0, 0), crop=32, tiles=tiles).draw(np.random.default_rng(0), _never)
 
 
 def test_reduced_tiles_are_rounded() -> None:

@@ -12,7 +12,7 @@ SIDES = st.integers(1, 60)
 
 @given(SIDES, st.integers(0, 40), st.integers(0, 40))
 def test_mirror_is_numpy_s_reflection(size: int, before: int, after: int) -> None:
-    expected = np.pad(np.arange(size), (before, after), mode="reflect")
+    expected = np.pad(np.arange(size), (before, after), mode="symmetric")
     assert np.array_equal(mirror(-before, before + size + after, size), expected)
 
 
@@ -21,7 +21,7 @@ def test_mirror_has_a_period_and_stays_inside(size: int, start: int, length: int
     places = mirror(start, length, size)
     assert len(places) == length
     assert 0 <= places.min() <= places.max() < size
-    assert np.array_equal(places, mirror(start + 2 * max(1, size - 1), length, size))
+    assert np.array_equal(places, mirror(start + 2 * size, length, size))
 
 
 @given(SIDES, SIDES, st.integers(-20, 20), st.integers(-20, 20), st.integers(1, 70))
@@ -51,3 +51,13 @@ def test_inside_is_what_an_image_holds() -> None:
     assert not inside(Window(3, 5, 2, 1), shape)
     assert not inside(Window(-1, 0, 2, 1), shape)
     assert not inside(Window(0, 5, 1, 2), shape)
+
+
+@given(SIDES, st.integers(-40, 40), st.integers(1, 30), st.integers(1, 8))
+def test_a_finer_image_is_mirrored_to_the_same_places(
+    size: int, start: int, length: int, factor: int
+) -> None:
+    """Averaged back, mirrored fine positions are the mirrored coarse ones."""
+    fine = mirror(start * factor, length * factor, size * factor)
+    coarse = fine.reshape(length, factor) // factor
+    assert (coarse == mirror(start, length, size)[:, None]).all()

@@ -25,6 +25,13 @@ def test_every_recipe_can_be_read(path: Path) -> None:
         ("seed = 0", "seeed = 0", "seeed"),
         ("batch = 8", "batch = 0", "batch"),
         ("crop = 48", "crop = 47", "crop"),
+        ("steps = 9000", 'steps = "many"', r"backbone\.optimiser\.steps.*integer"),
+        ("blocks = [2, 3, 2]", "blocks = [2]", r"denoiser: net\.blocks must list 3"),
+        ("blocks = [12]", "blocks = [1, 2, 3]", r"backbone: net\.blocks must list 1"),
+        ("[1.0, 0.0, 0.0]", "[0, 0, 0]", r"denoiser\.data\.depths"),
+        ("bicubic = 0.5", "cubic = 0.5", r"backbone\.data\.sensors: unknown sensor 'cubic'"),
+        ("bicubic = 0.5", "bicubic = -1", r"backbone\.data\.sensors\.bicubic"),
+        ('name = "wavediffur-naip"', "", "name"),
         ("[backbone.net]", "[backbone.net", "TOML"),
     ],
 )
@@ -34,6 +41,13 @@ def test_mistakes_are_found_where_they_are(tmp_path: Path, old: str, new: str, w
     path = tmp_path / "recipe.toml"
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(OptionError, match=word):
+        read_recipe(path)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(OptionError, match="TOML"):
         read_recipe(path)
 
 

@@ -10,7 +10,9 @@ import rasterio
 import torch
 
 from ultrares.api import load
-from ultrares.errors import RasterError
+from ultrares.errors import OptionError, RasterError
+from ultrares.methods.saved import CONFIG, WEIGHTS
+from ultrares.training import loop
 from ultrares.training.run import train_recipe
 
 SECTION = """
@@ -66,6 +68,40 @@ def test_a_recipe_becomes_a_model_that_works(recipe: Path, tmp_path: Path) -> No
     before = (folder / "model.safetensors").read_bytes()
     assert train_recipe(recipe, tmp_path / "tiles", tmp_path / "out") == folder
     assert (folder / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("saves", [1, 3])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saves: int
+) -> None:
+    """Stopped within the backbone (after its first save) or the denoiser (after its first)."""
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 1)
+    tiles = _tiles(tmp_path / "tiles")
+    straight = train_recipe(recipe, tiles, tmp_path / "straight")
+    save, count = loop._save, 0
+
+    def stop_after(path: Path, state: dict[str, object]) -> None:
+        nonlocal count
+        save(path, state)
+        count += 1
+        if count == saves:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_save", stop_after)
+        with pytest.raises(KeyboardInterrupt):
+            train_recipe(recipe, tiles, tmp_path / "stopped")
+    resumed = train_recipe(recipe, tiles, tmp_path / "stopped")
+    assert (resumed / WEIGHTS).read_bytes() == (straight / WEIGHTS).read_bytes()
+    assert (resumed / CONFIG).read_text() == (straight / CONFIG).read_text()
+
+
+def test_a_checkpoint_of_another_network_is_named(recipe: Path, tmp_path: Path) -> None:
+    tiles = _tiles(tmp_path / "tiles")
+    train_recipe(recipe, tiles, tmp_path / "out")
+    recipe.write_text(recipe.read_text().replace("width = 8", "width = 16"))
+    with pytest.raises(OptionError, match=r"checkpoint .*checkpoint\.pt is of another network"):
+        train_recipe(recipe, tiles, tmp_path / "out")
 
 
 def test_tiles_of_another_type_are_refused(recipe: Path, tmp_path: Path) -> None:

@@ -9,10 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ultrares.errors import RasterError
 from ultrares.sensor.models import SensorModel
 
 Level = Callable[[Tensor, Tensor, SensorModel, int], Tensor]
 """One x2 level without gradient: (image, original, sensor, depth) -> image twice as fine."""
+
+MARGINS = (0, 4, 6)
+"""Original pixels around a crop that a level of each depth sees and that are cut off again."""
+
+WHOLE = 16
+"""Tiles are cut to a multiple of this: the deepest original is 8 times coarser than the tile, or 4 times
+coarser than its half. A sensor that reduced a broken block would shift the image against its target."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,9 @@ class PairSampler:
         any_bands: Share of batches that show three bands drawn with repetition instead of RGB, so that the
             net also serves single bands and bands it has never seen.
         coarser: Share of batches whose truth is the tile reduced by two, a second ground sampling distance.
+
+    Raises:
+        RasterError: The tiles are too small for these crops.
     """
 
     def __init__(
@@ -77,6 +88,9 @@ class PairSampler:
         self._depths = np.array(depths) / sum(depths)
         self._crop, self._batch = crop, batch
         self._any_bands, self._coarser = any_bands, coarser
+        rows, cols = (side - side % WHOLE for side in tiles.shape[-2:])
+        self._check_room(tiles.shape[-2:], min(rows, cols))
+        tiles = tiles[..., :rows, :cols]
         halved = degrade_tiles(tiles, self._sensors[0], 2)
         self._truth = (tiles, halved)
         self._coarse = {
@@ -93,8 +107,8 @@ class PairSampler:
         depth = int(rng.choice(3, p=self._depths))
         depth = min(depth, 2 - which)
         factor = 2 ** (depth + 1)
-        margin = (0, 4, 6)[depth]
-        side = self._crop // 2**depth + 2 * margin
+        margin = MARGINS[depth]
+        side = self._side(depth)
         original, target = self._crops(rng, (which, sensor, depth), side, factor)
         image = original
         for step in range(depth):
@@ -103,6 +117,23 @@ class PairSampler:
         outer = slice(2 * inner.start, 2 * inner.stop)
         return Pair(image[..., inner, inner], target[..., outer, outer], sensor, depth)
 
+    def _side(self, depth: int) -> int:
+        """Side of the original that a crop of this depth starts from, in its own pixels."""
+        return self._crop // 2**depth + 2 * MARGINS[depth]
+
+    def _check_room(self, given: tuple[int, ...], usable: int) -> None:
+        """Every draw that can happen must find its crop in a tile."""
+        octaves = [0] * (self._coarser < 1) + [1] * (self._coarser > 0)
+        depths = [depth for depth in range(3) if self._depths[depth]]
+        # A tile reduced by two has no depth 2 left, so a draw of it falls back to depth 1.
+        draws = {(octave, min(depth, 2 - octave)) for octave in octaves for depth in depths}
+        needed = max(self._side(depth) * 2 ** (depth + 1 + octave) for octave, depth in draws)
+        if usable < needed:
+            raise RasterError(
+                f"tiles of {given[1]} x {given[0]} pixels are too small for crops of {self._crop}: "
+                f"pass tiles of at least {-(-needed // WHOLE) * WHOLE} pixels, or a smaller crop"
+            )
+
     def _crops(
         self, rng: np.random.Generator, key: tuple[int, SensorModel, int], side: int, factor: int
     ) -> tuple[Tensor, Tensor]:
@@ -110,10 +141,10 @@ class PairSampler:
         bands = np.arange(3)
         if rng.random() < self._any_bands:
             bands = rng.choice(coarse.shape[1], 3)
-        room = coarse.shape[-1] - side
+        places = [length - side + 1 for length in coarse.shape[-2:]]
         originals, targets = [], []
         for tile in rng.integers(len(coarse), size=self._batch):
-            row, col = rng.integers(room + 1, size=2)
+            row, col = rng.integers(places)
             original = coarse[tile, bands, row : row + side, col : col + side]
             rows = slice(row * factor, (row + side) * factor)
             cols = slice(col * factor, (col + side) * factor)

@@ -58,7 +58,7 @@ class BandPrior:
                 context = context_vector(batch, mtf=mtf, depth=depth).to(state)
                 state = state.contiguous(memory_format=torch.channels_last)
                 with torch.autocast(state.device.type, torch.bfloat16, enabled=self.autocast):
-                    velocity = self.net(state, known, log_sigma.expand(batch), context)
+                    velocity = self.net(state, known, log_sigma.to(state).expand(batch), context)
                 return velocity.float()
 
             return by_band_groups([noisy, guide], image.shape[1], size, call)

@@ -33,13 +33,14 @@ T = TypeVar("T")
 _FAILURES = (RasterioError, CPLE_BaseError, OSError)
 
 BLOCK = 512
-CACHE_MEGABYTES = 256
+BLOCK_CACHE = 256 << 20
+"""Bytes that GDAL may keep of decoded blocks; rasterio counts bytes where GDAL guesses the unit."""
 
 # Without PAM nothing is written beside the file, where a rename would lose it.
 _ENVIRONMENT: dict[str, Any] = {
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
-    "GDAL_CACHEMAX": CACHE_MEGABYTES,
+    "GDAL_CACHEMAX": BLOCK_CACHE,
 }
 
 

@@ -13,11 +13,12 @@ from ultrares.types import Shape, Window
 def mirror(start: int, length: int, size: int) -> NDArray[np.intp]:
     """Positions ``start`` to ``start + length`` reflected into an axis of ``size`` pixels.
 
-    The edge pixel is not repeated, as in numpy's ``reflect``; any distance outside is allowed.
+    The mirror stands on the scene's edge, so the edge pixel is repeated (numpy's ``symmetric``): then an
+    image and a finer one of the same scene are mirrored to the same places, which a mirror on the edge
+    pixel's centre would not do. Any distance outside is allowed.
     """
-    period = max(1, 2 * (size - 1))
-    phase = np.arange(start, start + length) % period
-    return np.minimum(phase, period - phase) if size > 1 else np.zeros(length, dtype=np.intp)
+    phase = np.arange(start, start + length) % (2 * size)
+    return np.minimum(phase, 2 * size - 1 - phase)
 
 
 def bounding(indices: NDArray[np.intp]) -> tuple[int, int]:

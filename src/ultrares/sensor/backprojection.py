@@ -14,7 +14,8 @@ def back_project(
     """Correct ``fine`` until the sensor model reduces it to ``coarse``.
 
     For the box sensor one step is the orthogonal projection and exact; for the others each iteration adds
-    the enlarged residual and leaves a small part of it.
+    the enlarged residual and leaves about half of it (up to 0.62 of its root mean square for the bicubic
+    sensor, 0.72 for ``mtf:0.3``, on images whose amplitude falls as 1 / f).
 
     Args:
         fine: Shape (B, C, factor * h, factor * w).

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ultrares.errors import OptionError
 from ultrares.training.recipe import OptimiserSection
 
 Loss = Callable[[nn.Module, np.random.Generator], tuple[Tensor, dict[str, float]]]
@@ -60,6 +61,23 @@ def _save(path: Path, state: dict[str, object]) -> None:
     staging.replace(path)
 
 
+def _restore(
+    path: Path, net: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer
+) -> int:
+    """Put everything back as it was saved and return the number of steps done."""
+    # A run may go on on another device than the one it was stopped on.
+    state = torch.load(path, weights_only=True, map_location="cpu")
+    try:
+        net.load_state_dict(state["net"])
+    except RuntimeError as error:
+        raise OptionError(
+            f"checkpoint {path} is of another network than the recipe's: pass another --out, or delete it"
+        ) from error
+    averaged.load_state_dict(state["averaged"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["step"])
+
+
 def optimise(
     net: nn.Module,
     loss: Loss,
@@ -79,6 +97,9 @@ def optimise(
         settings: Rate, steps, clipping and averaging.
         folder: Where checkpoint and log are kept.
         seed: Seed of the batches.
+
+    Raises:
+        OptionError: The checkpoint is of another network.
     """
     folder.mkdir(parents=True, exist_ok=True)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -86,11 +107,7 @@ def optimise(
     averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))  # type: ignore[no-untyped-call]
     checkpoint, done = folder / "checkpoint.pt", 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        net.load_state_dict(state["net"])
-        averaged.load_state_dict(state["averaged"])
-        optimiser.load_state_dict(state["optimiser"])
-        done = state["step"]
+        done = _restore(checkpoint, net, averaged, optimiser)
     log = _Log(folder / "log.csv")
     for step in range(done, settings.steps):
         for group in optimiser.param_groups:

@@ -6,9 +6,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ultrares.errors import OptionError
+from ultrares.sensor.models import parse_sensor
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Part = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(gt=0)]
 
 
 class _Section(BaseModel):
@@ -20,18 +25,32 @@ class DataSection(_Section):
 
     pattern: str = "*.tif"
     """Files of the data folder that are tiles."""
-    sensors: dict[str, float]
+    sensors: Annotated[dict[str, Weight], Field(min_length=1)]
     """Sensor models and how often each is drawn."""
-    depths: tuple[float, float, float]
+    depths: tuple[Part, Part, Part]
     """How often an input stands at depth 0, 1 and 2 of a cascade."""
     crop: Annotated[int, Field(ge=8, multiple_of=4)] = 48
     """Side of an input crop, in pixels."""
     batch: Annotated[int, Field(ge=1)] = 16
     """Crops in a step."""
-    any_bands: Annotated[float, Field(ge=0, le=1)] = 0.2
+    any_bands: Share = 0.2
     """Share of batches of three arbitrary bands instead of RGB."""
-    coarser: Annotated[float, Field(ge=0, le=1)] = 0.3
+    coarser: Share = 0.3
     """Share of batches at the second, coarser ground sampling distance."""
+
+    @field_validator("sensors")
+    @classmethod
+    def _are_known(cls, sensors: dict[str, float]) -> dict[str, float]:
+        for name in sensors:
+            parse_sensor(name)
+        return sensors
+
+    @field_validator("depths")
+    @classmethod
+    def _are_drawn(cls, depths: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not any(depths):
+            raise ValueError("at least one depth needs a share above 0")
+        return depths
 
 
 class NetSection(_Section):
@@ -39,7 +58,7 @@ class NetSection(_Section):
 
     width: Annotated[int, Field(ge=8)] = 64
     """Channels."""
-    blocks: Annotated[list[int], Field(min_length=1, max_length=3)]
+    blocks: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=3)]
     """Residual blocks: one number for the backbone, three for the denoiser."""
 
 
@@ -80,6 +99,24 @@ class Recipe(_Section):
     backbone: Stage
     denoiser: Stage
 
+    @field_validator("backbone")
+    @classmethod
+    def _backbone_has_one_run(cls, stage: Stage) -> Stage:
+        return _with_blocks(stage, 1)
+
+    @field_validator("denoiser")
+    @classmethod
+    def _denoiser_has_three_runs(cls, stage: Stage) -> Stage:
+        # Found here rather than after the backbone has been trained.
+        return _with_blocks(stage, 3)
+
+
+def _with_blocks(stage: Stage, count: int) -> Stage:
+    found = len(stage.net.blocks)
+    if found != count:
+        raise ValueError(f"net.blocks must list {count} number(s) here, but lists {found}")
+    return stage
+
 
 def read_recipe(path: Path) -> Recipe:
     """Read a TOML recipe.
@@ -91,9 +128,10 @@ def read_recipe(path: Path) -> Recipe:
         return Recipe.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
         raise OptionError(f"recipe {path} cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(f"recipe {path} is not valid TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise OptionError(f"recipe {path}: {where}: {first['msg']}") from error
+        what = first["msg"].removeprefix("Value error, ")
+        raise OptionError(f"recipe {path}: {where}: {what}") from error

@@ -1,0 +1,60 @@
+"""The weights in the package do what the tables say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from torch.nn import functional as F
+
+import ultrares
+from tests.shared_data import FOLDER, needs_shared_data
+from ultrares.api import EMBEDDED
+from ultrares.metrics.fidelity import psnr
+from ultrares.sensor.models import Bicubic
+
+SITES = range(0, 30, 4)
+
+
+def test_all_embedded_weights_fit_sixteen_megabytes() -> None:
+    assert 0 < sum(path.stat().st_size for path in EMBEDDED.rglob("*.safetensors")) < 16e6
+
+
+@needs_shared_data
+@pytest.mark.parametrize(("scale", "gain"), [(2, 3.2), (4, 2.0), (8, 1.0)])
+def test_a_city_never_seen_gains_over_bicubic(scale: int, gain: float) -> None:
+    model = ultrares.load()
+    gains = []
+    for site in SITES:
+        with rasterio.open(FOLDER / f"naip/val/chico_2020_{site}.tif") as raster:
+            truth = raster.read([1, 2, 3])
+        coarse = Bicubic().degrade(torch.from_numpy(truth)[None].float(), scale)[0].round().byte()
+        plain = F.interpolate(
+            coarse[None].float(), scale_factor=scale, mode="bicubic", antialias=True
+        )
+        fine = model.upscale(coarse, scale=scale, sensor="bicubic").numpy()
+        bicubic = plain[0].round().clamp(0, 255).numpy()
+        gains.append(psnr(fine, truth) - psnr(bicubic, truth))
+    assert np.mean(gains) >= gain
+
+
+@needs_shared_data
+def test_samples_are_as_sharp_as_the_truth_and_means_are_not() -> None:
+    """Average gradient: a sample restores it to within a fifth, the mean cannot."""
+    with rasterio.open(FOLDER / "naip/val/chico_2020_3.tif") as raster:
+        truth = raster.read([1, 2, 3])
+    coarse = Bicubic().degrade(torch.from_numpy(truth)[None].float(), 4)[0].round().byte().numpy()
+    model = ultrares.load()
+    sharpness = {
+        mode: _average_gradient(model.upscale(coarse, scale=4, sensor="bicubic", mode=mode))
+        for mode in ("fidelity", "perceptual")
+    }
+    true = _average_gradient(truth)
+    assert sharpness["fidelity"] < 0.75 * true
+    assert 0.8 * true < sharpness["perceptual"] < 1.2 * true
+
+
+def _average_gradient(image: np.ndarray) -> float:
+    down, across = (np.diff(image.astype(float), axis=axis) for axis in (1, 2))
+    return float(np.sqrt((down[:, :, :-1] ** 2 + across[:, :-1] ** 2) / 2).mean())
