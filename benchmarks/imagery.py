@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import rasterio
+import typer
 from rasterio.transform import from_origin
+
+from ultrares.errors import UltraresError
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +27,12 @@ def data_folder(name: str) -> Path:
 
 def tiles(limit: int | None = None) -> list[np.ndarray]:
     """Red, green and blue of `naip/val` 2020, (3, 256, 256) unsigned bytes each."""
-    paths = sorted(data_folder("naip/val").glob("chico_2020_*.tif"))[:limit]
+    folder = data_folder("naip/val")
+    paths = sorted(folder.glob("chico_2020_*.tif"))[:limit]
+    if not paths:
+        sys.exit(
+            f"{folder} holds no chico_2020_*.tif: set ULTRARES_DATA to the folder of the imagery"
+        )
     images = []
     for path in paths:
         with rasterio.open(path) as raster:
@@ -46,6 +55,14 @@ def write_scene(path: Path, image: np.ndarray) -> None:
         transform=from_origin(600_000, 4_400_000, 0.6, 0.6),
     ) as raster:
         raster.write(image)
+
+
+def command(main: Callable[..., None]) -> None:
+    """Run a benchmark as a command line; what cannot be done ends it with its sentence."""
+    try:
+        typer.run(main)
+    except UltraresError as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
 
 
 def row(*values: object) -> None:

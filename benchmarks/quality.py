@@ -12,12 +12,13 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from imagery import header, row, tiles
+from imagery import command, header, row, tiles
 from torch.nn import functional as F
 
 import ultrares
 from ultrares.metrics.fidelity import psnr
 from ultrares.sensor.models import parse_sensor
+from ultrares.types import Mode
 
 
 def enlarged(coarse: np.ndarray, scale: int) -> np.ndarray:
@@ -32,9 +33,9 @@ def main(
     model: Annotated[
         str | None, typer.Option(help="A model; the default one if not given.")
     ] = None,
-    mode: Annotated[str, typer.Option(help="fidelity or perceptual.")] = "fidelity",
+    mode: Annotated[Mode, typer.Option(help="How the model solves.")] = "fidelity",
     sensor: Annotated[str, typer.Option(help="Sensor model of input and result.")] = "bicubic",
-    limit: Annotated[int | None, typer.Option(help="Only the first tiles.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first tiles.")] = None,
 ) -> None:
     """Print PSNR and gain over bicubic of the mean image, bicubic, cascaded bicubic and a model."""
     loaded = {"bicubic, cascaded": ultrares.load("bicubic"), "": ultrares.load(model)}
@@ -74,4 +75,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    command(main)
