@@ -105,7 +105,7 @@ def test_the_measured_scale_makes_residuals_unit(backbone: WaveletResidualBackbo
     power = torch.zeros(4)
     for step in range(4):
         pair = sampler.draw(np.random.default_rng((5, 1, step)), level)
-        residual = bands.encode(pair.target, conditional_mean(backbone, pair))  # type: ignore[no-untyped-call]
+        residual = bands.encode(pair.target, conditional_mean(backbone, pair))
         power += reduce(residual.square(), "b (band c) h w -> band", "mean", band=4) / 4
     torch.testing.assert_close(power, torch.ones(4), rtol=1e-4, atol=0)
 

@@ -87,3 +87,24 @@ def test_figures_are_averaged_into_the_log(tmp_path: Path, monkeypatch: pytest.M
         assert twice == pytest.approx(2 * once, abs=2e-5)
         assert rows[step, "loss"]["batches"] == "3"
     assert float(rows["6", "loss"]["mean"]) < float(rows["3", "loss"]["mean"])
+
+
+def test_a_resumed_log_says_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It had logged step 5, but saved step 3."""
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 3)
+    stopped = tmp_path / "stopped"
+
+    def interrupted(
+        net: nn.Module, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        if (stopped / "log.csv").exists() and "\n5," in (stopped / "log.csv").read_text():
+            raise KeyboardInterrupt
+        return _loss(net, rng)
+
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    with pytest.raises(KeyboardInterrupt):
+        optimise(_net(), interrupted, SETTINGS, folder=stopped, seed=0)
+    optimise(_net(), _loss, SETTINGS, folder=stopped, seed=0)
+    with (stopped / "log.csv").open() as file:
+        steps = [row["step"] for row in csv.DictReader(file) if row["figure"] == "loss"]
+    assert steps == ["1", "2", "3", "4", "5", "6"]

@@ -31,12 +31,25 @@ def _rate(step: int, settings: OptimiserSection) -> float:
 
 
 class _Log:
-    """Averages figures and appends them to a CSV file, one row per figure."""
+    """Averages figures and appends them to a CSV file, one row per figure.
 
-    def __init__(self, path: Path) -> None:
+    Rows after step ``done`` are of a run that was stopped; they are dropped, for they will come again.
+    """
+
+    def __init__(self, path: Path, done: int) -> None:
         self._path = path
+        self._forget_after(done)
         self._sums: dict[str, tuple[float, int]] = {}
         self._start = time.monotonic()
+
+    def _forget_after(self, done: int) -> None:
+        if not self._path.exists():
+            return
+        head, *rows = self._path.read_text().splitlines(keepends=True)
+        kept = [row for row in rows if int(row.split(",", 1)[0]) <= done]
+        staging = self._path.with_suffix(".part")
+        staging.write_text("".join([head, *kept]))
+        staging.replace(self._path)
 
     def add(self, figures: dict[str, float]) -> None:
         for name, value in figures.items():
@@ -108,7 +121,7 @@ def optimise(
     checkpoint, done = folder / "checkpoint.pt", 0
     if checkpoint.exists():
         done = _restore(checkpoint, net, averaged, optimiser)
-    log = _Log(folder / "log.csv")
+    log = _Log(folder / "log.csv", done)
     for step in range(done, settings.steps):
         for group in optimiser.param_groups:
             group["lr"] = settings.rate * _rate(step, settings)
