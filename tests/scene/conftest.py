@@ -69,6 +69,22 @@ class Noisy:
         return fine + self.amplitude * waves.float()
 
 
+@dataclass(frozen=True)
+class Cubic:
+    """Keys' cubic: unlike in a blockwise constant, the neighbours shape a block's inside."""
+
+    scale: int = 2
+    halo: int = 4
+    core: int = 16
+    original_margin: int | None = None
+    size_rule: SizeRule = ANY_SIZE
+
+    def __call__(self, cell: Cell) -> Tensor:
+        return F.interpolate(
+            cell.image, scale_factor=self.scale, mode="bicubic", align_corners=False
+        )
+
+
 @pytest.fixture
 def raster(tmp_path: Path) -> Writer:
     """Write an array (C, H, W) as a raster and return its path; what ``finish`` does comes last."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,19 @@ import pytest
 import rasterio
 import rasterio.shutil
 from affine import Affine
+from rasterio.control import GroundControlPoint
 
 from tests.scene.conftest import UTM, Writer
+from tests.scene.test_grid import polynomial
 from tests.scene.test_upscale import written
 from ultrares.errors import RasterError
-from ultrares.scene.check import check
+from ultrares.scene.check import CheckReport, check
+from ultrares.scene.profile import SceneProfile
+from ultrares.scene.sink import CogSink
+from ultrares.scene.source import RasterSource
+from ultrares.scene.upscale import repeat
+from ultrares.scene.windows import whole
+from ultrares.types import Shape, Window
 
 RNG = np.random.default_rng(0)
 
@@ -132,6 +141,53 @@ def test_every_broken_promise_is_found(
     report = check(rewritten(pair[0], change), pair[1])
     assert not report.ok
     assert re.search(sentence, "; ".join(report.problems)), report.problems
+
+
+def placed(path: Path, change: Callable[[SceneProfile], SceneProfile]) -> CheckReport:
+    """The verdict on a scene whose pixels were repeated at x4, placed as a change of it says."""
+    with RasterSource(path) as source:
+        window = whole(source.shape)
+        profile = change(source.profile)
+        array, valid = source.read(window)
+    target = path.with_name("placed.tif")
+    with CogSink(target, profile, overwrite=True) as sink:
+        sink.write(whole(profile.shape), repeat(array, 4), repeat(valid, 4))
+        sink.commit()
+    return check(target, path)
+
+
+def test_control_points_and_polynomials_out_of_place_are_found(raster: Writer) -> None:
+    array = RNG.integers(1, 99, (1, 20, 30)).astype(np.uint8)
+    points = [
+        GroundControlPoint(row, col, x=-35 + col / 1e3, y=-8 - row / 1e3, z=0)
+        for row, col in ((0, 0), (0, 30), (20, 0))
+    ]
+    control = raster(array, "control.tif", transform=None, crs="EPSG:4326", gcps=points)
+    rational = raster(array, "rational.tif", transform=None, crs=None, rpcs=polynomial())
+    for path, sentence in (
+        (control, "the ground control points are off by 22.5 input pixels"),
+        (rational, "the rational polynomials are off by 390 input pixels"),
+    ):
+        right = placed(path, lambda profile: profile.upscaled(4, whole(profile.shape)))
+        assert right.problems == []
+        wrong = placed(path, lambda profile: replace(profile, shape=Shape(80, 120)))
+        assert not wrong.ok
+        assert sentence in "; ".join(wrong.problems)
+
+
+def test_an_untagged_part_is_found_by_its_place(raster: Writer) -> None:
+    array = RNG.integers(1, 99, (1, 64, 64)).astype(np.uint8)
+    part = Window(8, 16, 20, 24)
+    path, target = raster(array), raster(array).with_name("part.tif")
+    with RasterSource(path) as source:
+        profile = source.profile.upscaled(4, part)
+        pixels, valid = source.read(part)
+    with CogSink(target, profile) as sink:
+        sink.write(whole(profile.shape), repeat(pixels, 4), repeat(valid, 4))
+        sink.commit()
+    report = check(target, path)
+    assert report.problems == []
+    assert report.scale == 4
 
 
 def test_what_is_no_cog_is_found(raster: Writer) -> None:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from tests.scene.conftest import UTM, Writer
 from ultrares.errors import RasterError
+from ultrares.scene import degrade as module
 from ultrares.scene.degrade import degrade
 from ultrares.scene.source import RasterSource
 from ultrares.scene.windows import whole
@@ -75,6 +76,18 @@ def test_a_coarse_pixel_is_valid_if_all_of_it_was(raster: Writer, sensor: Sensor
     expected[0, 1, 1] = expected[1, 0, 0] = False
     assert np.array_equal(valid, expected)
     assert (coarse[~expected] == 0).all()
+
+
+def test_what_is_computed_at_once_changes_nothing(
+    raster: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = RNG.integers(1, 4000, (1, 96, 96)).astype(np.uint16)
+    array[0, 27:53, 19:57] = 0
+    path = raster(array, nodata=0)
+    at_once, _ = run(path, 2, GaussianMtf(0.3))
+    monkeypatch.setattr(module, "COARSE_SIDE", 8)
+    in_parts, _ = run(path, 2, GaussianMtf(0.3))
+    assert np.array_equal(in_parts, at_once)
 
 
 @pytest.mark.parametrize(("nodata", "moved"), [(0, 1), (7, 8), (255, 254)])

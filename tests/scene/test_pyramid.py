@@ -145,6 +145,20 @@ def test_a_level_is_given_the_scene_below_its_window() -> None:
     assert stack.read(3, Window(0, 0, 160, 160)).shape == (1, 1, 160, 160)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+def test_gaps_are_filled_alike_in_any_window(share: float) -> None:
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 4000, (1, 90, 110)).astype(np.uint16)
+    valid = rng.random(array.shape) > share
+    valid[0, 20:61, 30:75] = False
+    source = ArraySource(array, valid)
+    stack = Pyramid(source, Radiometry.of(source), [])
+    entire = stack.read(0, Window(-12, -12, 114, 134))
+    for row, col in ((-12, -12), (0, 0), (13, 22), (37, 33), (45, 60), (60, 75), (70, 90)):
+        part = entire[..., row + 12 : row + 44, col + 12 : col + 44]
+        assert torch.equal(stack.read(0, Window(row, col, 32, 32)), part)
+
+
 def test_gaps_do_not_reach_the_levels() -> None:
     array = np.random.default_rng(0).random((1, 20, 20)).astype(np.float32)
     array[0, 3:9, 4:15] = np.nan

@@ -298,6 +298,19 @@ def test_without_hard_links_the_result_is_renamed(
     assert cog_validate(str(tmp_path / "out.tif"), quiet=True)[0]
 
 
+def test_without_hard_links_a_failed_rename_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OutputError, match="Input/output error"):
+        store(tmp_path / "out.tif", BASE, pixels(BASE))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_result_with_a_hole_is_not_published(tmp_path: Path) -> None:
     with CogSink(tmp_path / "out.tif", BASE) as sink:
         sink.write(Window(0, 0, 40, 51), pixels(BASE)[..., :51], np.ones((2, 40, 51), bool))

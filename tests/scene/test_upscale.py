@@ -9,7 +9,7 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.scene.conftest import UTM, Nearest, Noisy, Writer, assert_block_means
+from tests.scene.conftest import UTM, Cubic, Nearest, Noisy, Writer, assert_block_means
 from ultrares.errors import OptionError
 from ultrares.scene.check import check
 from ultrares.scene.radiometry import Radiometry
@@ -80,6 +80,23 @@ def test_tiles_change_nothing(scale: int, exact: bool) -> None:
     everything = in_memory(array, scale, tile=16384, exact=exact)
     for tile in (16, 64, 128, 200):
         assert np.array_equal(in_memory(array, scale, tile=tile, exact=exact), everything)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_cells_beside_a_gap_agree_about_what_fills_it(exact: bool) -> None:
+    rows, cols = np.mgrid[0:96, 0:96]
+    waves = 2000 + 900 * np.sin(cols / 5) + 700 * np.cos(rows / 7)
+    array = (waves + RNG.normal(0, 100, waves.shape))[None].astype(np.uint16)
+    valid = np.ones(array.shape, bool)
+    valid[:, 28:52, 20:56] = False
+    source = ArraySource(array, valid)
+    results = []
+    for core in (96, 16):
+        sink = ArraySink(1, Shape(192, 192), array.dtype)
+        radiometry = Radiometry.of(source)
+        upscale(source, sink, [[Cubic(core=core)]], 2, radiometry=radiometry, exact=exact)
+        results.append(sink.array)
+    assert np.array_equal(results[0], results[1])
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 1 << 26])

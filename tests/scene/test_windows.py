@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ultrares.scene.windows import bounding, inside, mirror, tiles, whole
+from ultrares.scene.windows import bounding, clipped, inside, mirror, tiles, whole
 from ultrares.types import Shape, Window
 
 SIDES = st.integers(1, 60)
@@ -42,6 +42,11 @@ def test_tiles_cover_a_window_once_along_the_absolute_grid(
 def test_bounding_covers_its_indices() -> None:
     assert bounding(np.array([4, 9, 5])) == (4, 6)
     assert bounding(np.array([7])) == (7, 1)
+
+
+def test_clipped_is_the_part_inside_an_image() -> None:
+    assert clipped(Window(-3, 5, 10, 4), Shape(6, 8)) == Window(0, 5, 6, 3)
+    assert clipped(Window(1, 2, 3, 4), Shape(6, 8)) == Window(1, 2, 3, 4)
 
 
 def test_inside_is_what_an_image_holds() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -105,6 +106,7 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
             problems.append(f"the footprint differs by {distance:.3g} input pixels")
         if (fine.bands, fine.dtype) != (coarse.bands, coarse.dtype):
             return CheckReport(ok=False, problems=problems, scale=scale, cog_valid=cog_valid)
+        problems += _misplaced(fine.profile, coarse.profile.upscaled(scale, window), scale)
         found = _compare(fine, coarse, window, scale, sensor)
     exact = isinstance(sensor, Box)
     limit = _limit(coarse.dtype, found) if exact else None
@@ -167,7 +169,8 @@ def _validate(path: str | Path) -> tuple[bool, list[str]]:
 
 def _fit(fine: SceneProfile, coarse: SceneProfile) -> tuple[int, Window, str | None]:
     """The scale, the part of the coarse raster that the fine one shows, and what does not fit."""
-    scale = _tagged_scale(fine) or max(1, round(fine.shape.width / coarse.shape.width))
+    scale = _tagged_scale(fine) or _placed_scale(fine, coarse)
+    scale = scale or max(1, round(fine.shape.width / coarse.shape.width))
     height, width = fine.shape.height / scale, fine.shape.width / scale
     size = f"{fine.shape.width} x {fine.shape.height}"
     if height != int(height) or width != int(width):
@@ -189,6 +192,15 @@ def _tagged_scale(profile: SceneProfile) -> int | None:
     return int(text) if text.isdigit() and int(text) > 0 else None
 
 
+def _placed_scale(fine: SceneProfile, coarse: SceneProfile) -> int | None:
+    """The scale that the sizes of the pixels on the ground say, if it is whole and above one."""
+    if fine.transform is None or coarse.transform is None or fine.transform.determinant == 0:
+        return None
+    ratio = math.sqrt(abs(coarse.transform.determinant / fine.transform.determinant))
+    scale = round(ratio)
+    return scale if scale > 1 and abs(ratio - scale) < 1e-3 else None
+
+
 def _sensor(profile: SceneProfile) -> SensorModel:
     try:
         return parse_sensor(profile.tags.get("", {}).get("ULTRARES_SENSOR", "box"))
@@ -203,6 +215,45 @@ def _distance(fine: SceneProfile, coarse: SceneProfile, window: Window) -> float
     part = finer_transform(coarse.transform, 1, window)
     return footprint_distance(
         part, (window.height, window.width), fine.transform, (fine.shape.height, fine.shape.width)
+    )
+
+
+def _misplaced(fine: SceneProfile, expected: SceneProfile, scale: int) -> list[str]:
+    """Control points and polynomials that do not lie where the input's do."""
+    distances = {
+        "ground control points": _control_distance(fine, expected),
+        "rational polynomials": _polynomial_distance(fine, expected),
+    }
+    return [
+        f"the {name} are off by {distance / scale:.3g} input pixels"
+        for name, distance in distances.items()
+        if distance > FOOTPRINT_TOLERANCE * scale
+    ]
+
+
+def _control_distance(fine: SceneProfile, expected: SceneProfile) -> float:
+    """Largest distance of control points along an axis, in fine pixels; infinite on other ground."""
+    if not fine.gcps or len(fine.gcps) != len(expected.gcps):
+        return 0.0
+    ours, theirs = (
+        np.array([(p.row, p.col, p.x, p.y, p.z or 0) for p in profile.gcps], dtype=np.float64)
+        for profile in (fine, expected)
+    )
+    if not np.allclose(ours[:, 2:], theirs[:, 2:], rtol=1e-12, atol=0):
+        return np.inf
+    return float(np.abs(ours[:, :2] - theirs[:, :2]).max())
+
+
+def _polynomial_distance(fine: SceneProfile, expected: SceneProfile) -> float:
+    """Largest difference of the fields that count pixels, in fine pixels."""
+    if fine.rpcs is None or expected.rpcs is None:
+        return 0.0
+    ours, theirs = fine.rpcs, expected.rpcs
+    return max(
+        abs(ours.line_off - theirs.line_off),
+        abs(ours.samp_off - theirs.samp_off),
+        abs(ours.line_scale - theirs.line_scale),
+        abs(ours.samp_scale - theirs.samp_scale),
     )
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from ultrares.errors import RasterError
 from ultrares.scene.grid import coarser_transform, finer_gcps, finer_rpcs
 from ultrares.scene.profile import SceneProfile
+from ultrares.scene.pyramid import Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.sink import CogSink
 from ultrares.scene.source import RasterSource
-from ultrares.scene.windows import bounding, mirror, tiles, whole
+from ultrares.scene.windows import tiles, whole
 from ultrares.sensor.models import SensorModel
 from ultrares.types import Shape, Window
 
@@ -80,25 +81,14 @@ def _reduce(
     fine: RasterSource, window: Window, scale: int, sensor: SensorModel, radiometry: Radiometry
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coarse digital numbers of a window and their validity."""
+    array, usable = fine.read(window.scaled(scale))
     wide = window.padded(sensor.reach).scaled(scale)
-    rows = mirror(wide.row, wide.height, fine.shape.height)
-    cols = mirror(wide.col, wide.width, fine.shape.width)
-    (row, height), (col, width) = bounding(rows), bounding(cols)
-    array, usable = fine.read(Window(row, col, height, width))
-    place = np.ix_(np.arange(fine.bands), rows - row, cols - col)
-    array, usable = array[place], usable[place]
-    unit = radiometry.normalise(array, usable)
+    unit = Pyramid(fine, radiometry, []).read(0, wide)
     margin = slice(sensor.reach, None if sensor.reach == 0 else -sensor.reach)
     reduced = sensor.degrade(unit.double(), scale)[0].numpy()[:, margin, margin]
-    edge = sensor.reach * scale
-    inner = (
-        slice(None),
-        slice(edge, edge + window.height * scale),
-        slice(edge, edge + window.width * scale),
-    )
-    blocks = usable[inner].reshape(fine.bands, window.height, scale, window.width, scale)
+    blocks = usable.reshape(fine.bands, window.height, scale, window.width, scale)
     valid = np.asarray(blocks.all(axis=(2, 4)))
-    coarse = _fallback(array[inner], usable[inner], window, scale)
+    coarse = _fallback(array, usable, window, scale)
     levels = radiometry.to_type(radiometry.denormalise(reduced), array.dtype, fine.profile.nodata)
     lit = radiometry.lit
     coarse[lit] = np.where(valid[lit], levels, coarse[lit])

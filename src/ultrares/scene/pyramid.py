@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.windows import bounding, mirror
+from ultrares.scene.radiometry import FILL_DISTANCE, Radiometry
+from ultrares.scene.windows import bounding, clipped, mirror
 from ultrares.types import Cell, Shape, Source, Upscaler, Window
 
 DEFAULT_CACHE = 512 << 20
@@ -78,7 +78,15 @@ class Pyramid:
         return pixels.index_select(-1, torch.from_numpy(cols - col).to(pixels.device))
 
     def _scene(self, window: Window) -> Tensor:
-        return self._radiometry.normalise(*self._source.read(window))
+        """Normalise a window inside the scene; its gaps are filled from outside the window too."""
+        array, valid = self._source.read(window)
+        if valid[self._radiometry.lit].all():
+            return self._radiometry.normalise(array, valid)
+        # All that a fill can reach, or it would depend on where the window ends.
+        wide = clipped(window.padded(FILL_DISTANCE), self._source.shape)
+        top, left = window.row - wide.row, window.col - wide.col
+        unit = self._radiometry.normalise(*self._source.read(wide))
+        return unit[..., top : top + window.height, left : left + window.width]
 
     def _assemble(self, level: int, window: Window) -> Tensor:
         """Put a window that lies inside a level together from its cells."""

@@ -336,6 +336,10 @@ def _rename_to_new(staging: Path, target: Path) -> None:
     except OSError:
         # No hard links on this file system: claim the name first, then replace the claim.
         os.close(os.open(target, os.O_CREAT | os.O_EXCL))
-        staging.replace(target)
+        try:
+            staging.replace(target)
+        except BaseException:
+            target.unlink()
+            raise
     else:
         staging.unlink()
