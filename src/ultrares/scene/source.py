@@ -34,7 +34,28 @@ def raster_window(window: Window) -> RasterWindow:
     return RasterWindow(window.col, window.row, window.width, window.height)
 
 
-class RasterSource:
+class _Profiled:
+    """What every source knows from its profile."""
+
+    profile: SceneProfile
+
+    @property
+    def shape(self) -> Shape:
+        """Height and width in pixels."""
+        return self.profile.shape
+
+    @property
+    def bands(self) -> int:
+        """Number of bands, alpha included."""
+        return len(self.profile.bands)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Data type of the pixels."""
+        return self.profile.dtype
+
+
+class RasterSource(_Profiled):
     """A raster file that rasterio can open, with per-band validity.
 
     A pixel of a band is valid if the band's mask (nodata, alpha or a mask band) says so and its value is
@@ -56,21 +77,6 @@ class RasterSource:
         except BaseException:
             self._dataset.close()
             raise
-
-    @property
-    def shape(self) -> Shape:
-        """Height and width in pixels."""
-        return self.profile.shape
-
-    @property
-    def bands(self) -> int:
-        """Number of bands, alpha included."""
-        return len(self.profile.bands)
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Data type of the pixels."""
-        return self.profile.dtype
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Pixels and validity of a window inside the scene, both (C, h, w).
@@ -158,7 +164,7 @@ class RasterSource:
         return array, valid
 
 
-class ArraySource:
+class ArraySource(_Profiled):
     """An array in memory.
 
     Args:
@@ -184,21 +190,6 @@ class ArraySource:
         self.profile = SceneProfile(
             Shape(height, width), array.dtype, tuple(BandProfile() for _ in range(bands))
         )
-
-    @property
-    def shape(self) -> Shape:
-        """Height and width in pixels."""
-        return self.profile.shape
-
-    @property
-    def bands(self) -> int:
-        """Number of bands."""
-        return len(self.profile.bands)
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Data type of the pixels."""
-        return self.profile.dtype
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Pixels and validity of a window inside the image, both (C, h, w)."""
