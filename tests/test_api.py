@@ -13,7 +13,7 @@ import rasterio
 import torch
 
 import ultrares
-from tests.methods.conftest import small_nets
+from tests.methods.conftest import by_role, small_nets
 from tests.scene.conftest import UTM, assert_block_means, raster  # noqa: F401 - a fixture
 from ultrares.api import Model, UpscaleReport
 from ultrares.cli.app import main
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         trained_on="nothing",
     )
     path = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(path, manifest, [small_nets()], card="# tiny\n")
+    save_model(path, manifest, [by_role(small_nets())], card="# tiny\n")
     return path
 
 

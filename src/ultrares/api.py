@@ -23,7 +23,8 @@ from ultrares.methods.saved import (
     read_manifest,
     verify_checksum,
 )
-from ultrares.methods.wavediffur import Details, Solve, WaveDiffUR
+from ultrares.methods.place import Details, Solve
+from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.scene.budget import cache_for, parse_memory, tile_for
 from ultrares.scene.check import CheckReport
 from ultrares.scene.check import check as check_files

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 Mode = Literal["fidelity", "perceptual"]
@@ -66,18 +67,36 @@ class SizeRule:
         )
 
 
+class AlignedReference(NamedTuple):
+    """A reference image on the grid of what a level makes.
+
+    Attributes:
+        image: Shape (1, C, k * h, k * w) or (B, C, k * h, k * w), matched to the scene, in [0, 1].
+        valid: Where it can be believed, 0 or 1, shape (1, 1, k * h, k * w) or (B, 1, k * h, k * w).
+    """
+
+    image: Tensor
+    valid: Tensor
+
+    def to(self, device: str) -> AlignedReference:
+        """The same reference on a device."""
+        return AlignedReference(self.image.to(device), self.valid.to(device))
+
+
 @dataclass(frozen=True)
 class Cell:
     """What one call of an :class:`Upscaler` gets to see.
 
     Attributes:
-        image: The level's input with its halo, shape (1, C, h, w), in [0, 1].
+        image: The level's input with its halo, shape (N, C, h, w), in [0, 1]: one image for each of N
+            draws, or a single one that all draws start from.
         origin: Absolute position of ``image[..., 0, 0]`` on the level's input grid.
         original: The scene's own pixels, shape (1, C, h0, w0), in [0, 1]: at least the footprint of
             ``image``, grown by the level's ``original_margin``; the same tensor as ``image`` at the
             first level when both are 0 wide apart.
         original_origin: Absolute position of ``original[..., 0, 0]`` on the scene's grid.
         factor: Pixels of the level's input per pixel of the scene, along one side.
+        reference: A finer image of the same window, or None where there is none.
     """
 
     image: Tensor
@@ -85,10 +104,16 @@ class Cell:
     original: Tensor
     original_origin: Origin
     factor: int
+    reference: AlignedReference | None = None
 
     def to(self, device: str) -> Cell:
         """The same cell with its pixels on a device."""
-        return replace(self, image=self.image.to(device), original=self.original.to(device))
+        return replace(
+            self,
+            image=self.image.to(device),
+            original=self.original.to(device),
+            reference=None if self.reference is None else self.reference.to(device),
+        )
 
 
 class Upscaler(Protocol):
@@ -115,11 +140,15 @@ class Upscaler(Protocol):
         """Scene pixels needed around the footprint, or None if the scene is not looked at."""
 
     @property
+    def uses_reference(self) -> bool:
+        """Whether a finer image of the place is made use of."""
+
+    @property
     def size_rule(self) -> SizeRule:
         """Sides and origins of the windows that the level accepts."""
 
     def __call__(self, cell: Cell) -> Tensor:
-        """The finer window, shape (1, C, scale * h, scale * w), in [0, 1] and a little beyond."""
+        """The finer window, shape (N, C, scale * h, scale * w), in [0, 1] and a little beyond."""
 
 
 class Backbone(Protocol):
@@ -192,6 +221,22 @@ class Source(Protocol):
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Pixels and validity of a window that lies inside the scene, both of shape (C, h, w)."""
+
+
+class Reference(Protocol):
+    """A finer image of a scene's place, on whatever grid and of whatever bands."""
+
+    @property
+    def factor(self) -> float:
+        """Its pixels per pixel of the scene, along one side."""
+
+    def read(self, window: Window, factor: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """A window of the grid ``factor`` times finer than the scene's, inside the scene.
+
+        Returns:
+            Pixels matched to the scene's lit bands, (L, h, w), normalised as the scene is, and their
+            validity, (h, w).
+        """
 
 
 class Sink(Protocol):

@@ -23,6 +23,11 @@ def small_nets() -> tuple[WaveletResidualNet, DenoiserUNet]:
     return nets
 
 
+def by_role(nets: tuple[nn.Module, nn.Module]) -> dict[str, nn.Module]:
+    """Backbone and denoiser as a weight set."""
+    return dict(zip(("backbone", "denoiser"), nets, strict=True))
+
+
 @pytest.fixture
 def solver() -> WaveDiffUR:
     net, denoiser = small_nets()

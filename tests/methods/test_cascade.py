@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.errors import ScaleError
 from ultrares.methods.cascade import cascade, number_of_levels
-from ultrares.methods.wavediffur import Solve, WaveDiffUR
+from ultrares.methods.place import Solve
+from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.sensor.models import Bicubic, Box
 from ultrares.types import Cell, Origin
 

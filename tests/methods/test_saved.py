@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.methods.conftest import small_nets
+from tests.methods.conftest import by_role, small_nets
 from ultrares.errors import ModelError
 from ultrares.methods.saved import (
     BackboneConfig,
@@ -15,7 +15,7 @@ from ultrares.methods.saved import (
     load_model,
     save_model,
 )
-from ultrares.methods.wavediffur import Place, Solve
+from ultrares.methods.place import Place, Solve
 from ultrares.types import Origin
 
 MANIFEST = Manifest(
@@ -29,7 +29,7 @@ MANIFEST = Manifest(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    save_model(tmp_path / "small", MANIFEST, [small_nets()], card="# small\n")
+    save_model(tmp_path / "small", MANIFEST, [by_role(small_nets())], card="# small\n")
     return tmp_path / "small"
 
 
@@ -53,7 +53,7 @@ def test_a_saved_model_solves_as_before_up_to_half_precision(folder: Path) -> No
 
 
 def test_several_weight_sets_become_several_solvers(tmp_path: Path) -> None:
-    manifest = save_model(tmp_path, MANIFEST, [small_nets(), small_nets()], card="")
+    manifest = save_model(tmp_path, MANIFEST, [by_role(small_nets()), by_role(small_nets())], card="")
     assert manifest.levels == 2
     assert len(load_model(tmp_path, autocast=False).solvers) == 2
 

@@ -33,6 +33,7 @@ class Nearest:
     core: int = 8
     original_margin: int | None = None
     size_rule: SizeRule = ANY_SIZE
+    uses_reference: bool = False
 
     def __call__(self, cell: Cell) -> Tensor:
         return cell.image.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
@@ -47,6 +48,7 @@ class Noisy:
     core: int = 16
     original_margin: int | None = None
     size_rule: SizeRule = EVEN
+    uses_reference: bool = False
     amplitude: float = 0.2
     phase: float = 0.0
 
@@ -78,6 +80,7 @@ class Cubic:
     core: int = 16
     original_margin: int | None = None
     size_rule: SizeRule = ANY_SIZE
+    uses_reference: bool = False
 
     def __call__(self, cell: Cell) -> Tensor:
         return F.interpolate(

@@ -93,19 +93,24 @@ def test_the_cache_forgets_the_oldest_and_keeps_to_its_size() -> None:
     assert (1, 7, 7) in stack._cache
 
 
-def test_every_cell_is_of_full_size_wherever_the_window_lies() -> None:
-    seen: set[tuple[int, int]] = set()
+def test_cells_are_the_same_whatever_window_is_asked_for_and_end_beyond_the_scene() -> None:
+    seen: set[tuple[int, int, int, int]] = set()
 
     @dataclass(frozen=True)
     class Recording(Noisy):
-        def __call__(self, cell: Cell) -> Tensor:
-            seen.add((cell.image.shape[-2], cell.image.shape[-1]))
-            assert (cell.origin.row + 4) % 16 == 0, "halo 3, rounded up to even places"
-            return super().__call__(cell)
+        halo: int = 21
 
-    stack = pyramid(scene((19, 5)), Recording(), Recording())
-    stack.read(2, Window(0, 0, 76, 20))
-    assert seen == {(24, 24)}
+        def __call__(self, cell: Cell) -> Tensor:
+            seen.add((*cell.origin, cell.image.shape[-2], cell.image.shape[-1]))
+            return cell.image.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    stack = pyramid(scene((67, 5)), Recording())
+    for window in (Window(0, 0, 134, 10), Window(33, 1, 3, 3), Window(70, 0, 1, 9)):
+        stack.read(1, window)
+        stack._cache.clear()
+    # Halo 21, rounded up to even places, but only EDGE = 16 pixels beyond the scene.
+    rows = {(-16, 54), (-6, 60), (10, 60), (26, 58), (42, 42)}
+    assert seen == {(row, -16, height, 38) for row, height in rows}
 
 
 @dataclass(frozen=True)
@@ -164,3 +169,55 @@ def test_gaps_do_not_reach_the_levels() -> None:
     array[0, 3:9, 4:15] = np.nan
     stack = pyramid(ArraySource(array), Noisy())
     assert bool(stack.read(1, Window(0, 0, 40, 40)).isfinite().all())
+
+
+@dataclass(frozen=True)
+class Copying(Nearest):
+    """Returns the reference it is given, and -1 where it is not valid or there is none."""
+
+    uses_reference: bool = True
+
+    def __call__(self, cell: Cell) -> Tensor:
+        fine = super().__call__(cell)
+        if cell.reference is None:
+            return torch.full_like(fine, -1.0)
+        image, valid = cell.reference
+        assert image.shape == fine.shape
+        assert valid.shape == (1, 1, *fine.shape[-2:])
+        return torch.where(valid > 0, image, -1.0)
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A reference whose pixels say where they are; its first scene column is not valid."""
+
+    factor: float
+
+    def read(self, window: Window, factor: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.arange(window.row, window.row + window.height)[:, None] / factor
+        cols = np.arange(window.col, window.col + window.width) / factor
+        image = (1000 * rows + cols).astype(np.float32)
+        valid = np.broadcast_to(cols >= 1, image.shape)
+        return np.stack([np.where(valid, image, np.nan)] * 2), valid
+
+
+@pytest.mark.parametrize(("factor", "finest"), [(2.0, 1), (4.0, 2), (2.6, 2), (64.0, 3)])
+def test_a_reference_reaches_the_levels_that_are_coarser_than_it(
+    factor: float, finest: int
+) -> None:
+    source, reference = scene((37, 50)), Ramp(factor)
+    stack = Pyramid(source, Radiometry.of(source), [Copying()] * 3, reference=reference)
+    for level in (1, 2, 3):
+        window = Window(11, 1, 20, 2**level * 50 - 1)
+        pixels = stack.read(level, window)[0].numpy()
+        expected, valid = reference.read(window, 2**level)
+        if level > finest:
+            expected, valid = np.full_like(expected, -1), np.zeros_like(valid)
+        np.testing.assert_array_equal(pixels, np.where(valid, expected, -1))
+
+
+def test_levels_that_use_no_reference_are_given_none() -> None:
+    source = scene((8, 8))
+    levels = [Copying(uses_reference=False)]
+    stack = Pyramid(source, Radiometry.of(source), levels, reference=Ramp(8.0))
+    assert bool((stack.read(1, Window(0, 0, 16, 16)) == -1).all())

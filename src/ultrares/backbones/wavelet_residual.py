@@ -39,7 +39,7 @@ class WaveletResidualBackbone:
     ) -> Tensor:
         """Return ``image`` (B, C, h, w) in [0, 1] at twice its resolution."""
         assert scale in self.scales
-        context = context_vector(len(image), mtf=mtf, depth=depth).to(image)
+        context = context_vector(1, mtf=mtf, depth=depth).to(image)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.autocast):
             residual = self.net(image.contiguous(memory_format=torch.channels_last), context)
         enlarged = F.interpolate(image, scale_factor=2, mode="bicubic", antialias=True)

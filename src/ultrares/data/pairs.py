@@ -150,15 +150,17 @@ class PairSampler:
             cols = slice(col * factor, (col + side) * factor)
             target = fine[tile, bands, rows, cols]
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-            originals.append(_turn(original, turns, flip=flip))
-            targets.append(_turn(target, turns, flip=flip))
-        return _as_unit(originals), _as_unit(targets)
+            originals.append(turn(original, turns, flip=flip))
+            targets.append(turn(target, turns, flip=flip))
+        return as_unit(originals), as_unit(targets)
 
 
-def _turn(image: np.ndarray, turns: int, *, flip: bool) -> np.ndarray:
+def turn(image: np.ndarray, turns: int, *, flip: bool) -> np.ndarray:
+    """Rotate (C, H, W) by quarter turns, then mirror it if asked."""
     turned = np.rot90(image, turns, axes=(1, 2))
     return turned[:, :, ::-1] if flip else turned
 
 
-def _as_unit(images: list[np.ndarray]) -> Tensor:
+def as_unit(images: list[np.ndarray]) -> Tensor:
+    """Stack unsigned 8-bit images to (B, C, H, W) in [0, 1]."""
     return torch.from_numpy(np.stack(images)).float().div_(255)

@@ -25,12 +25,12 @@ def by_groups(image: Tensor, size: int | None, call: Callable[[Tensor], Tensor])
     The bands of the first group stay together, so that red, green and blue are seen as they were trained.
 
     Args:
-        image: Shape (1, M * C, h, w): M values for each of C bands, value-major (M is 1 for a plain image).
+        image: Shape (B, M * C, h, w): M values for each of C bands, value-major (M is 1 for a plain image).
         size: Bands of a group; None leaves the image as it is.
-        call: Maps (groups, M * size, h, w) to (groups, N * size, h', w'), for any N.
+        call: Maps (B * groups, M * size, h, w) to (B * groups, N * size, h', w'), for any N.
 
     Returns:
-        Shape (1, N * C, h', w').
+        Shape (B, N * C, h', w').
     """
     return by_band_groups([image], image.shape[1], size, lambda parts: call(parts[0]))
 
@@ -38,17 +38,19 @@ def by_groups(image: Tensor, size: int | None, call: Callable[[Tensor], Tensor])
 def by_band_groups(
     stacks: list[Tensor], bands: int, size: int | None, call: Callable[[list[Tensor]], Tensor]
 ) -> Tensor:
-    """Apply ``call`` to several stacks at once, each (1, M_i * bands, h, w), grouped by band."""
+    """Apply ``call`` to several stacks at once, each (B, M_i * bands, h, w), grouped by band."""
     if size is None or bands == size:
         return call(stacks)
     index = group_indices(bands, size)
     grouped = [_gather(stack, bands, index) for stack in stacks]
     result = call(grouped)
-    values = rearrange(result, "groups (n size) h w -> n (groups size) h w", size=size)
-    return rearrange(values[:, :bands], "n bands h w -> 1 (n bands) h w")
+    values = rearrange(
+        result, "(b groups) (n size) h w -> b n (groups size) h w", groups=len(index), size=size
+    )
+    return rearrange(values[:, :, :bands], "b n bands h w -> b (n bands) h w")
 
 
 def _gather(stack: Tensor, bands: int, index: Tensor) -> Tensor:
-    values = rearrange(stack, "1 (m bands) h w -> m bands h w", bands=bands)
-    grouped = values[:, index.to(stack.device)]
-    return rearrange(grouped, "m groups size h w -> groups (m size) h w")
+    values = rearrange(stack, "b (m bands) h w -> b m bands h w", bands=bands)
+    grouped = values[:, :, index.to(stack.device)]
+    return rearrange(grouped, "b m groups size h w -> (b groups) (m size) h w")

@@ -54,11 +54,11 @@ class BandPrior:
 
             def call(parts: list[Tensor]) -> Tensor:
                 state, known = parts
-                batch = len(state)
-                context = context_vector(batch, mtf=mtf, depth=depth).to(state)
+                # One row for all, so that a draw does not depend on how many are drawn with it.
+                context = context_vector(1, mtf=mtf, depth=depth).to(state)
                 state = state.contiguous(memory_format=torch.channels_last)
                 with torch.autocast(state.device.type, torch.bfloat16, enabled=self.autocast):
-                    velocity = self.net(state, known, log_sigma.to(state).expand(batch), context)
+                    velocity = self.net(state, known, log_sigma.to(state)[None], context)
                 return velocity.float()
 
             return by_band_groups([noisy, guide], image.shape[1], size, call)

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.errors import ScaleError
-from ultrares.methods.wavediffur import Place, Solve, WaveDiffUR
+from ultrares.methods.place import Place, Solve
+from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.sensor.backprojection import back_project, back_projection_reach
 from ultrares.sensor.models import Box, SensorModel
 from ultrares.types import Cell, SizeRule
@@ -35,9 +36,13 @@ the context a level needs from growing with the scale."""
 ITERATIONS = 2
 """Corrections of a back-projection through a sensor other than the box."""
 
-SAMPLING_HALO = 32
-"""Context for the denoiser's chain of calls. Its receptive fields add up to more, but beyond this
-distance the influence was measured to vanish in rounding (benchmarks/seams.py)."""
+MEAN_HALO, SAMPLING_HALO = 48, 32
+"""Context for the networks of the mean, and for the denoiser's chain of calls. Their receptive fields
+add up to more, but beyond this distance the influence was measured to vanish in rounding
+(benchmarks/seams.py)."""
+
+CORE = 256
+"""Side of a cell in pixels of a level's input: large against the halo, small against the memory."""
 
 
 def number_of_levels(scale: float, factor: int = 2) -> int:
@@ -90,22 +95,28 @@ class CascadeLevel:
 
     @property
     def size_rule(self) -> SizeRule:
-        """Even sides and origins, for the wavelet transform and the denoiser."""
-        return SizeRule(minimum=2, multiple_of=2)
+        """Even sides and origins for the transform and the denoiser, whole windows for attention."""
+        multiple = self.solver.multiple_of
+        return SizeRule(minimum=multiple, multiple_of=multiple)
 
     @property
     def core(self) -> int:
         """Side of the square of input pixels that is computed at once."""
-        return 128 if self.level == 0 else 256
+        return CORE
+
+    @property
+    def uses_reference(self) -> bool:
+        """Whether the solver takes one."""
+        return self.solver.uses_reference
 
     @property
     def halo(self) -> int:
-        """Context of the backbone, the denoiser's chain, and the back-projection."""
+        """Context of the conditional mean, the denoiser's chain, and the back-projection."""
         sampling = SAMPLING_HALO if self.how.mode == "perceptual" else 0
         reach = 0
         if self._sees_original:
             reach = back_projection_reach(self.sensor, iterations=ITERATIONS) * 2**self.level
-        return self.solver.backbone.halo + sampling + reach
+        return min(self.solver.halo, MEAN_HALO) + sampling + reach
 
     @property
     def original_margin(self) -> int | None:
@@ -123,7 +134,9 @@ class CascadeLevel:
         place = self._place(cell)
         cell = cell.to(self.solver.device)
         reused = self._reused_condition(cell) if self.condition == "reuse" else None
-        fine = self.solver.solve(cell.image, place, self.how, condition=reused)
+        fine = self.solver.solve(
+            cell.image, place, self.how, reference=cell.reference, condition=reused
+        )
         if not self._sees_original:
             return back_project(fine, cell.image, Box(), self.scale)
         margin = self.original_margin or 0

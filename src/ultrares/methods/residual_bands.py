@@ -50,6 +50,16 @@ def guide_of(image: Tensor, mean: Tensor) -> Tensor:
     Returns:
         Shape (B, 5 * C, h, w).
     """
-    bands = split(mean)
-    details = [DETAIL_GAIN * band for band in (bands.vertical, bands.horizontal, bands.diagonal)]
-    return torch.cat([image - 0.5, bands.approx / 2 - 0.5, *details], dim=1)
+    return torch.cat([image - 0.5, scaled_bands(mean)], dim=1)
+
+
+def scaled_bands(image: Tensor) -> Tensor:
+    """The bands of an image (B, C, 2 * h, 2 * w) in [0, 1], all of order one, (B, 4 * C, h, w)."""
+    bands = split(image)
+    return torch.cat([bands.approx / 2 - 0.5, *(DETAIL_GAIN * band for band in bands[1:])], dim=1)
+
+
+def unscaled_difference(difference: Tensor) -> Bands:
+    """The bands whose scaled versions differ by ``difference`` (B, 4 * C, h, w)."""
+    approx, *details = Bands.unstack(difference)
+    return Bands(2 * approx, *(detail / DETAIL_GAIN for detail in details))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -19,9 +19,13 @@ from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.errors import ModelError
 from ultrares.methods.band_prior import BandPrior
+from ultrares.methods.cross_scale import CrossScale
+from ultrares.methods.csp_wavediffur import CSPWaveDiffUR
 from ultrares.methods.residual_bands import ResidualBands
 from ultrares.methods.wavediffur import WaveDiffUR
+from ultrares.nets.cross_scale_pyramid import CrossScalePyramid
 from ultrares.nets.denoiser_unet import DenoiserUNet
+from ultrares.nets.high_frequency import HighFrequency
 from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.types import Backbone
 
@@ -40,6 +44,21 @@ class BackboneConfig(_Section):
     kind: Literal["wavelet-residual", "bicubic"]
     width: Annotated[int, Field(ge=1)] = 64
     blocks: Annotated[int, Field(ge=1)] = 16
+
+
+class PyramidConfig(_Section):
+    """The size of the cross-scale pyramid encoder."""
+
+    width: Annotated[int, Field(ge=1)] = 96
+    heads: Annotated[int, Field(ge=1)] = 12
+    blocks: Annotated[int, Field(ge=1)] = 1
+
+
+class DetailsConfig(_Section):
+    """The size of the high-frequency restoration."""
+
+    width: Annotated[int, Field(ge=1)] = 64
+    heads: Annotated[int, Field(ge=1)] = 8
 
 
 class DenoiserConfig(_Section):
@@ -63,9 +82,11 @@ class Manifest(_Section):
 
     format: Literal[1] = 1
     name: str
-    method: Literal["wavediffur"] = "wavediffur"
+    method: Literal["wavediffur", "csp-wavediffur"] = "wavediffur"
     levels: Annotated[int, Field(ge=1, le=7)] = 1
     backbone: BackboneConfig
+    pyramid: PyramidConfig | None = None
+    details: DetailsConfig | None = None
     denoiser: DenoiserConfig | None = None
     licence: str
     trained_on: str
@@ -94,6 +115,16 @@ def build_denoiser(config: DenoiserConfig) -> DenoiserUNet:
     return DenoiserUNet(width=config.width, blocks=config.blocks)
 
 
+def build_pyramid(config: PyramidConfig) -> CrossScalePyramid:
+    """The encoder of the conditions, with fresh weights."""
+    return CrossScalePyramid(width=config.width, heads=config.heads, blocks=config.blocks)
+
+
+def build_details(config: DetailsConfig) -> HighFrequency:
+    """The high-frequency restoration, with fresh weights."""
+    return HighFrequency(width=config.width, heads=config.heads)
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read and check a model's config.json.
 
@@ -118,7 +149,7 @@ def read_manifest(folder: Path) -> Manifest:
 def save_model(
     folder: Path,
     manifest: Manifest,
-    nets: Sequence[tuple[nn.Module | None, nn.Module | None]],
+    nets: Sequence[Mapping[str, nn.Module]],
     *,
     card: str,
 ) -> Manifest:
@@ -127,13 +158,13 @@ def save_model(
     Args:
         folder: Created if needed; existing files are replaced.
         manifest: Description; counts and checksum are filled in here.
-        nets: Backbone and denoiser networks, one pair per weight set.
+        nets: The networks of each weight set by their role: backbone, pyramid, details, denoiser.
         card: The model card, Markdown.
     """
     state: dict[str, torch.Tensor] = {}
-    for level, pair in enumerate(nets):
-        for role, net in zip(("backbone", "denoiser"), pair, strict=True):
-            for key, value in (net.state_dict() if net else {}).items():
+    for level, roles in enumerate(nets):
+        for role, net in roles.items():
+            for key, value in net.state_dict().items():
                 state[f"{level}.{role}.{key}"] = value.to(torch.float16).contiguous()
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / WEIGHTS)
@@ -143,7 +174,7 @@ def save_model(
         update={
             "levels": len(nets),
             "parameters": sum(
-                p.numel() for pair in nets for n in pair if n for p in n.parameters()
+                p.numel() for roles in nets for net in roles.values() for p in net.parameters()
             ),
             "sha256": _sha256(folder / WEIGHTS),
         }
@@ -162,11 +193,7 @@ def load_model(folder: Path, *, autocast: bool, device: str = "cpu") -> SavedMod
     manifest = read_manifest(folder)
     state = _read_weights(folder, manifest)
     solvers = [
-        WaveDiffUR(
-            _load_backbone(manifest, state, level, folder, device, autocast=autocast),
-            _load_prior(manifest, state, level, folder, device, autocast=autocast),
-            device=device,
-        )
+        _load_solver(_Weights(manifest, state, level, folder, device), autocast=autocast)
         for level in range(manifest.levels)
     ]
     return SavedModel(manifest, tuple(solvers))
@@ -200,39 +227,63 @@ def _read_weights(folder: Path, manifest: Manifest) -> dict[str, torch.Tensor]:
         raise ModelError(f"weights {folder / WEIGHTS} are no safetensors file: {error}") from error
 
 
-def _load_backbone(
-    manifest: Manifest,
-    state: dict[str, torch.Tensor],
-    level: int,
-    folder: Path,
-    device: str,
-    *,
-    autocast: bool,
-) -> Backbone:
-    net = build_backbone(manifest.backbone)
+@dataclass(frozen=True)
+class _Weights:
+    """One weight set of a model folder, and where its networks go."""
+
+    manifest: Manifest
+    state: dict[str, torch.Tensor]
+    level: int
+    folder: Path
+    device: str
+
+    def fill(self, net: Net, role: str) -> Net:
+        """Load the weights of a role into its network and make it ready to use."""
+        prefix = f"{self.level}.{role}."
+        own = {
+            key.removeprefix(prefix): value.float()
+            for key, value in self.state.items()
+            if key.startswith(prefix)
+        }
+        try:
+            net.load_state_dict(own)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise ModelError(
+                f"model folder {self.folder}: weights do not fit the config: {reason}"
+            ) from error
+        return _ready(net, self.device)
+
+
+def _load_solver(weights: _Weights, *, autocast: bool) -> WaveDiffUR:
+    backbone = _load_backbone(weights, autocast=autocast)
+    prior = _load_prior(weights, autocast=autocast)
+    manifest = weights.manifest
+    if manifest.method == "wavediffur":
+        return WaveDiffUR(backbone, prior, device=weights.device)
+    parts = CrossScale(
+        weights.fill(build_pyramid(manifest.pyramid), "pyramid") if manifest.pyramid else None,
+        weights.fill(build_details(manifest.details), "details") if manifest.details else None,
+        autocast,
+    )
+    return CSPWaveDiffUR(backbone, parts, prior, device=weights.device)
+
+
+def _load_backbone(weights: _Weights, *, autocast: bool) -> Backbone:
+    net = build_backbone(weights.manifest.backbone)
     if net is None:
         return BicubicBackbone()
     assert isinstance(net, WaveletResidualNet)
-    _fill(net, state, f"{level}.backbone.", folder)
-    return WaveletResidualBackbone(_ready(net, device), name=manifest.name, autocast=autocast)
+    filled = weights.fill(net, "backbone")
+    return WaveletResidualBackbone(filled, name=weights.manifest.name, autocast=autocast)
 
 
-def _load_prior(
-    manifest: Manifest,
-    state: dict[str, torch.Tensor],
-    level: int,
-    folder: Path,
-    device: str,
-    *,
-    autocast: bool,
-) -> BandPrior | None:
-    config = manifest.denoiser
+def _load_prior(weights: _Weights, *, autocast: bool) -> BandPrior | None:
+    config = weights.manifest.denoiser
     if config is None:
         return None
-    net = build_denoiser(config)
-    _fill(net, state, f"{level}.denoiser.", folder)
     return BandPrior(
-        _ready(net, device),
+        weights.fill(build_denoiser(config), "denoiser"),
         ResidualBands(config.stds),
         sigma_start=config.sigma_start,
         sigma_end=config.sigma_end,
@@ -240,17 +291,6 @@ def _load_prior(
         steps=config.steps,
         autocast=autocast,
     )
-
-
-def _fill(net: nn.Module, state: dict[str, torch.Tensor], prefix: str, folder: Path) -> None:
-    own = {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
-    try:
-        net.load_state_dict({key: value.float() for key, value in own.items()})
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ModelError(
-            f"model folder {folder}: weights do not fit the config: {reason}"
-        ) from error
 
 
 def _ready(net: Net, device: str) -> Net:

@@ -17,69 +17,21 @@ arXiv 2412.18996, section 3.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-import torch
 from torch import Tensor
 
-from ultrares.diffusion import VP, NoiseField, ddim, projection
+from ultrares.diffusion import VP
 from ultrares.errors import ModelError
 from ultrares.methods.band_groups import by_groups
 from ultrares.methods.band_prior import BandPrior
-from ultrares.types import Backbone, Mode, Origin, Window
-from ultrares.wavelet import Bands, lowpass, merge, split
-
-Details = Literal["sampled", "backbone", "bands"]
-"""Where V, H, D come from: ``sampled`` jointly with A by the denoiser around the backbone's bands;
-``backbone`` are the bands of SR_k(image); ``bands`` is Eq. 11 to the letter, SR_k applied to the image's
-own V, H, D, which was measured to be worse than zeros and is kept for comparison."""
-
-START_STEP, INPUT_NOISE_STEP, OUTPUT_NOISE_STEP = 2**24, 2**24 + 1, 2**24 + 2
-"""Step indices of the noise field for the initial state and Eq. 11's r and s, beyond every solver's."""
-
-
-@dataclass(frozen=True)
-class Solve:
-    """How a level is solved.
-
-    Attributes:
-        mode: The conditional mean, or a sample.
-        steps: Denoiser calls of a sample; None takes the prior's own.
-        seed: Seed of the noise field.
-        draw: Number of the sample.
-        details: Where V, H, D come from; fidelity mode takes ``backbone`` for ``sampled``.
-        low_pass: Levels j of the Haar low-pass projector P_j in the low-frequency condition.
-        input_noise: Eq. 11's r, the standard deviation of noise on the bands that U restores from.
-        output_noise: Eq. 11's s, the standard deviation of noise on the bands that U returns.
-    """
-
-    mode: Mode = "fidelity"
-    steps: int | None = None
-    seed: int = 0
-    draw: int = 0
-    details: Details = "sampled"
-    low_pass: int = 1
-    input_noise: float = 0.0
-    output_noise: float = 0.0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a level's image stands, and what took it.
-
-    Attributes:
-        origin: Absolute position of its first pixel on the level's input grid.
-        level: Number of the level, which its noise is keyed by.
-        mtf: Modulation transfer at Nyquist of the sensor that leads from the finer image to this one.
-        depth: How many levels made the image, if they made conditional means, which are smoother than
-            what a sensor takes; 0 for a sensor's image and for a sample.
-    """
-
-    origin: Origin
-    level: int
-    mtf: float
-    depth: int
+from ultrares.methods.place import Place, Solve
+from ultrares.methods.sampling import (
+    INPUT_NOISE_STEP,
+    OUTPUT_NOISE_STEP,
+    diffuse,
+    noisy_details,
+)
+from ultrares.types import AlignedReference, Backbone
+from ultrares.wavelet import Bands, merge, split
 
 
 class WaveDiffUR:
@@ -92,6 +44,8 @@ class WaveDiffUR:
     """
 
     scale = 2
+    uses_reference = False
+    multiple_of = 2
 
     def __init__(
         self, backbone: Backbone, prior: BandPrior | None = None, *, device: str = "cpu"
@@ -99,107 +53,85 @@ class WaveDiffUR:
         self.backbone = backbone
         self.prior = prior
         self.device = device
-        self._sde = VP.cosine()
+        self.sde = VP.cosine()
+
+    @property
+    def halo(self) -> int:
+        """Input pixels of context that the conditional mean depends on."""
+        return self.backbone.halo
 
     def solve(
-        self, image: Tensor, place: Place, how: Solve, *, condition: Tensor | None = None
+        self,
+        image: Tensor,
+        place: Place,
+        how: Solve,
+        *,
+        reference: AlignedReference | None = None,
+        condition: Tensor | None = None,
     ) -> Tensor:
         """Return the image twice as fine.
 
         Args:
-            image: I_LR, shape (1, C, h, w), in [0, 1].
+            image: I_LR, shape (1, C, h, w), or (N, C, h, w) for N draws, in [0, 1].
             place: Where it stands.
             how: How to solve.
+            reference: Not looked at; Algorithm 2 does.
             condition: What tau is restored from; ``image`` itself unless a fixed condition is reused.
 
         Returns:
-            I_SR, shape (1, C, 2 * h, 2 * w).
+            I_SR, (1, C, 2 * h, 2 * w) in fidelity mode, else one sample per draw.
         """
-        restored = self.super_resolve(image, place)
-        tau = restored if condition is None else self.super_resolve(condition, place)
-        base = self._detail_base(image, restored, place, how)
-        mean = merge(Bands(split(tau).approx, base.vertical, base.horizontal, base.diagonal))
+        mean = self.mean(image, place, how, reference=reference, condition=condition)
         if how.mode == "fidelity":
             return mean
-        sample = split(self._diffuse(image, mean, place, how))
+        if self.prior is None:
+            raise ModelError(
+                f"backbone {self.backbone.name!r} has no denoiser, so it cannot draw samples; "
+                "use --mode fidelity, or a model with a denoiser (see `ultrares models`)"
+            )
+        sample = diffuse(self.prior, self.sde, image, mean, place, how)
         if how.details == "sampled":
-            return merge(sample)
-        return merge(Bands(sample.approx, base.vertical, base.horizontal, base.diagonal))
+            return sample
+        base = split(mean)
+        details = (band.expand(how.draws, -1, -1, -1) for band in base[1:])
+        return merge(Bands(split(sample).approx, *details))
+
+    def mean(
+        self,
+        image: Tensor,
+        place: Place,
+        how: Solve,
+        *,
+        reference: AlignedReference | None = None,  # noqa: ARG002
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """The conditional mean: A from the condition, V, H, D from the super-resolver."""
+        restored = self.super_resolve(image, place)
+        tau = restored if condition is None else self.super_resolve(condition, place)
+        if how.input_noise:
+            noisy = noisy_details(
+                image, how.input_noise, place, how, step=INPUT_NOISE_STEP, stride=2
+            )
+            image, restored = noisy, self.super_resolve(noisy, place)
+        base = self._enlarged_bands(image, place) if how.details == "bands" else split(restored)
+        mean = merge(Bands(split(tau).approx.expand_as(base.diagonal), *base[1:]))
+        if how.output_noise:
+            mean = noisy_details(
+                mean, how.output_noise, place, how, step=OUTPUT_NOISE_STEP, stride=1
+            )
+        return mean
 
     def super_resolve(self, image: Tensor, place: Place) -> Tensor:
-        """SR_k(image), band group by band group, (1, C, 2 * h, 2 * w)."""
+        """SR_k(image), band group by band group, (B, C, 2 * h, 2 * w)."""
         return by_groups(
             image,
             self.backbone.bands,
             lambda group: self.backbone(group, scale=2, mtf=place.mtf, depth=place.depth),
         )
 
-    def _detail_base(self, image: Tensor, restored: Tensor, place: Place, how: Solve) -> Bands:
-        """U of Eq. 11 with its two noises; ``restored`` is SR_k(image)."""
-        bands = split(image)
-        if how.input_noise:
-            noise = self._detail_noise(bands, place, how, step=INPUT_NOISE_STEP, stride=2)
-            bands = Bands(bands.approx, *_plus(bands[1:], noise, how.input_noise))
-            if how.details != "bands":
-                restored = self.super_resolve(merge(bands, _size(image)), place)
-        if how.details == "bands":
-            # The backbone expects [0, 1], and bands are centred on zero.
-            rows, cols = _size(image)
-            raised = [self.super_resolve(band + 0.5, place) - 0.5 for band in bands[1:]]
-            base = Bands(split(restored).approx, *(band[..., :rows, :cols] for band in raised))
-        else:
-            base = split(restored)
-        if how.output_noise:
-            noise = self._detail_noise(base, place, how, step=OUTPUT_NOISE_STEP, stride=1)
-            base = Bands(base.approx, *_plus(base[1:], noise, how.output_noise))
-        return base
-
-    @staticmethod
-    def _detail_noise(bands: Bands, place: Place, how: Solve, *, step: int, stride: int) -> Tensor:
-        """Noise for V, H, D, (1, 3 * C, h, w); their pixels are ``stride`` image pixels wide."""
-        count, rows, cols = bands.approx.shape[1:]
-        window = Window(place.origin.row // stride, place.origin.col // stride, rows, cols)
-        field = NoiseField(how.seed).field(
-            window, draw=how.draw, level=place.level, step=step, bands=3 * count
-        )
-        return field[None].to(bands.approx)
-
-    def _diffuse(self, image: Tensor, mean: Tensor, place: Place, how: Solve) -> Tensor:
-        """Sample all bands by projected reverse diffusion of their residual around ``mean``."""
-        if self.prior is None:
-            raise ModelError(
-                f"backbone {self.backbone.name!r} has no denoiser, so it cannot draw samples; "
-                "use --mode fidelity, or a model with a denoiser (see `ultrares models`)"
-            )
-        bands = image.shape[1]
-        window = Window(*place.origin, *image.shape[-2:])
-        noise = NoiseField(how.seed).source(
-            window, draw=how.draw, level=place.level, bands=4 * bands, place=lambda f: f.to(image)
-        )
-
-        def low_pass_of_approx(state: Tensor) -> Tensor:
-            known = torch.zeros_like(state)
-            known[:, :bands] = lowpass(state[:, :bands], how.low_pass)
-            return known
-
-        # The condition tau is the mean itself, so its residual is zero (Eq. 9 with b_t from zero).
-        project = projection(torch.zeros_like(noise(0)), low_pass_of_approx, self._sde, noise)
-        residual = ddim(
-            self.prior.denoise(image, mean, self._sde, mtf=place.mtf, depth=place.depth),
-            self._sde.prior(noise(START_STEP)),
-            self.prior.times(self._sde, how.steps or self.prior.steps),
-            self._sde,
-            noise,
-            eta=self.prior.eta,
-            project=project,
-        )
-        return self.prior.bands.decode(residual, mean)
-
-
-def _plus(bands: tuple[Tensor, ...], noise: Tensor, std: float) -> list[Tensor]:
-    return [band + std * part for band, part in zip(bands, noise.chunk(3, dim=1), strict=True)]
-
-
-def _size(image: Tensor) -> tuple[int, int]:
-    rows, cols = image.shape[-2:]
-    return rows, cols
+    def _enlarged_bands(self, image: Tensor, place: Place) -> Bands:
+        """Eq. 11 to the letter: SR_k applied to the image's own detail bands."""
+        bands, (rows, cols) = split(image), image.shape[-2:]
+        # The backbone expects [0, 1], and bands are centred on zero.
+        raised = [self.super_resolve(band + 0.5, place) - 0.5 for band in bands[1:]]
+        return Bands(image, *(band[..., :rows, :cols] for band in raised))

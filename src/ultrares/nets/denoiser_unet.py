@@ -80,8 +80,8 @@ class DenoiserUNet(nn.Module):
             noisy: Variance-preserving mixture of unit-variance signal and noise, (B, bands, h, w);
                 h and w even.
             guide: What is known about the clean signal, (B, guide, h, w).
-            log_sigma: Logarithm of the ratio of noise to signal, (B,).
-            context: Sensor and cascade depth, (B, 2).
+            log_sigma: Logarithm of the ratio of noise to signal, (B,) or (1,) for all.
+            context: Sensor and cascade depth, (B, 2) or (1, 2).
         """
         phases = log_sigma[:, None] * self.frequencies / 4
         embedding = self.embed(torch.cat([phases.sin(), phases.cos(), context], dim=1))

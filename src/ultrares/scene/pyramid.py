@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ultrares.scene.radiometry import FILL_DISTANCE, Radiometry
 from ultrares.scene.windows import bounding, clipped, mirror
-from ultrares.types import Cell, Shape, Source, Upscaler, Window
+from ultrares.types import AlignedReference, Cell, Reference, Shape, Source, Upscaler, Window
 
 DEFAULT_CACHE = 512 << 20
+
+EDGE = 16
+"""How far, in pixels of a level's input, a cell looks beyond the scene's edge: there is nothing to see but
+the mirrored scene, and networks are trained with crops that end, too."""
+
+FINER = 1.2
+"""How much finer than a level's input a reference must be to tell it anything."""
 
 
 class Pyramid:
     """A scene and the levels above it, computed where and when they are looked at.
 
     Level 0 is the normalised scene, level i the result of ``levels[i - 1]``. Every level is computed in
-    cells: squares of its input on the absolute grid, with the level's halo, always of full size and one
-    at a time, mirrored where they leave the scene. So a pixel depends on its place alone, never on the
-    window it is asked for with.
+    cells: squares of its input on the absolute grid, with the level's halo, one at a time; they end a
+    little beyond the scene's edge, where they are mirrored. So a pixel depends on its place in the scene
+    alone, never on the window it is asked for with.
 
     Args:
         source: The scene.
         radiometry: Its range.
         levels: The cascade, from the scene up.
         cache_bytes: What computed cells may keep; affects time only.
+        reference: A finer image of the place, offered to levels that use one while it is finer than they.
     """
 
     def __init__(
@@ -39,10 +46,12 @@ class Pyramid:
         levels: Sequence[Upscaler],
         *,
         cache_bytes: int = DEFAULT_CACHE,
+        reference: Reference | None = None,
     ) -> None:
         self._source = source
         self._radiometry = radiometry
         self._levels = levels
+        self._reference = reference
         self._factors = [
             math.prod(level.scale for level in levels[:i]) for i in range(len(levels) + 1)
         ]
@@ -65,17 +74,11 @@ class Pyramid:
 
     @torch.inference_mode()
     def read(self, level: int, window: Window) -> Tensor:
-        """Pixels of a window of a level, (1, C, h, w); outside the scene they are mirrored."""
+        """Pixels of a window of a level, (N, C, h, w); outside the scene they are mirrored."""
         shape = self.shape(level)
-        rows = mirror(window.row, window.height, shape.height)
-        cols = mirror(window.col, window.width, shape.width)
-        (row, height), (col, width) = bounding(rows), bounding(cols)
-        inner = Window(row, col, height, width)
-        pixels = self._scene(inner) if level == 0 else self._assemble(level, inner)
-        if inner == window:
-            return pixels
-        pixels = pixels.index_select(-2, torch.from_numpy(rows - row).to(pixels.device))
-        return pixels.index_select(-1, torch.from_numpy(cols - col).to(pixels.device))
+        if level == 0:
+            return _mirrored(window, shape, lambda inner: [self._scene(inner)])[0]
+        return _mirrored(window, shape, lambda inner: [self._assemble(level, inner)])[0]
 
     def _scene(self, window: Window) -> Tensor:
         """Normalise a window inside the scene; its gaps are filled from outside the window too."""
@@ -93,11 +96,12 @@ class Pyramid:
         upscaler = self._levels[level - 1]
         side = upscaler.core * upscaler.scale
         bottom, right = window.row + window.height, window.col + window.width
-        bands = int(np.count_nonzero(self._radiometry.lit))
-        result = torch.empty(1, bands, window.height, window.width)
+        result: Tensor | None = None
         for row in range(window.row // side, -(-bottom // side)):
             for col in range(window.col // side, -(-right // side)):
                 cell = self._cell(level, row, col)
+                if result is None:
+                    result = cell.new_empty(*cell.shape[:2], window.height, window.width)
                 top, left = row * side, col * side
                 rows = slice(max(top, window.row), min(top + cell.shape[-2], bottom))
                 cols = slice(max(left, window.col), min(left + cell.shape[-1], right))
@@ -108,6 +112,7 @@ class Pyramid:
                 ] = cell[
                     ..., rows.start - top : rows.stop - top, cols.start - left : cols.stop - left
                 ]
+        assert result is not None
         return result
 
     def _cell(self, level: int, row: int, col: int) -> Tensor:
@@ -125,9 +130,8 @@ class Pyramid:
 
     def _compute(self, level: int, row: int, col: int) -> Tensor:
         upscaler, factor = self._levels[level - 1], self._factors[level - 1]
-        halo = self._halo(upscaler, factor)
         core = Window(row * upscaler.core, col * upscaler.core, upscaler.core, upscaler.core)
-        window = core.padded(halo)
+        window = self._window(core, level - 1)
         assert upscaler.size_rule.accepts(window.height, window.width), f"{upscaler} and {window}"
         image = self.read(level - 1, window)
         original, place = image, window
@@ -135,20 +139,70 @@ class Pyramid:
         if margin is not None:
             place = Window(*(value // factor for value in window)).padded(margin)
             original = self.read(0, place)
-        fine = upscaler(Cell(image, window.origin, original, place.origin, factor))
-        inner = core.scaled(upscaler.scale)
-        start = halo * upscaler.scale
-        shape = self.shape(level)
-        height = min(inner.height, shape.height - inner.row)
-        width = min(inner.width, shape.width - inner.col)
+        reference = self._aligned(window, level)
+        fine = upscaler(Cell(image, window.origin, original, place.origin, factor, reference))
+        inner = clipped(core.scaled(upscaler.scale), self.shape(level))
+        top = inner.row - window.row * upscaler.scale
+        left = inner.col - window.col * upscaler.scale
         # A copy, so that the cache does not keep the halo alive.
-        return fine[..., start : start + height, start : start + width].float().cpu().clone()
+        fine = fine[..., top : top + inner.height, left : left + inner.width]
+        return fine.float().cpu().clone()
 
-    @staticmethod
-    def _halo(upscaler: Upscaler, factor: int) -> int:
-        """The level's halo, grown until windows keep to its rule and, if needed, to scene pixels."""
+    def _window(self, core: Window, below: int) -> Window:
+        """A cell's core with its halo, but not far beyond the scene, on the grid of the level's rule.
+
+        Args:
+            core: Pixels of the level's input.
+            below: Number of the level that they belong to.
+        """
+        upscaler = self._levels[below]
         multiple = upscaler.size_rule.multiple_of
         if upscaler.original_margin is not None:
-            multiple = math.lcm(multiple, factor)
+            multiple = math.lcm(multiple, self._factors[below])
         assert upscaler.core % multiple == 0, f"core {upscaler.core} is no multiple of {multiple}"
-        return -(-upscaler.halo // multiple) * multiple
+        halo, shape = upscaler.halo, self.shape(below)
+        row, height = _span(core.row, core.height, shape.height, halo, multiple)
+        col, width = _span(core.col, core.width, shape.width, halo, multiple)
+        return Window(row, col, height, width)
+
+    def _aligned(self, window: Window, level: int) -> AlignedReference | None:
+        """The reference on the result's grid of a cell, or None where it tells the level nothing."""
+        reference, upscaler = self._reference, self._levels[level - 1]
+        if reference is None or not upscaler.uses_reference:
+            return None
+        if reference.factor < FINER * self._factors[level - 1]:
+            return None
+        factor = self._factors[level]
+
+        def read(inner: Window) -> list[Tensor]:
+            pixels, valid = reference.read(inner, factor)
+            return [torch.from_numpy(pixels)[None], torch.from_numpy(valid)[None, None].float()]
+
+        image, valid = _mirrored(window.scaled(upscaler.scale), self.shape(level), read)
+        # What is not valid may hold anything; networks multiply it by zero.
+        return AlignedReference(image.nan_to_num(0.0, 0.0, 0.0), valid)
+
+
+def _span(start: int, length: int, size: int, halo: int, multiple: int) -> tuple[int, int]:
+    """First position and length of a core with its halo along one axis of ``size`` pixels."""
+    first = max(start - halo, -EDGE) // multiple * multiple
+    stop = -(-min(start + length + halo, size + EDGE) // multiple) * multiple
+    return first, stop - first
+
+
+def _mirrored(window: Window, shape: Shape, read: Callable[[Window], list[Tensor]]) -> list[Tensor]:
+    """Images of a window, mirrored where it leaves an image of ``shape``, from a reader of its inside."""
+    rows = mirror(window.row, window.height, shape.height)
+    cols = mirror(window.col, window.width, shape.width)
+    (row, height), (col, width) = bounding(rows), bounding(cols)
+    inner = Window(row, col, height, width)
+    images = read(inner)
+    if inner == window:
+        return images
+    places = torch.from_numpy(rows - row), torch.from_numpy(cols - col)
+    return [
+        image.index_select(-2, places[0].to(image.device)).index_select(
+            -1, places[1].to(image.device)
+        )
+        for image in images
+    ]

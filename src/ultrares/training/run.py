@@ -59,5 +59,5 @@ def train_recipe(recipe_path: Path, data: Path, out: Path) -> Path:
     )
     card = recipe_path.with_suffix(".md")
     text = card.read_text() if card.exists() else f"# {recipe.name}\n\n{recipe.trained_on}\n"
-    save_model(out / "model", manifest, [(net, denoiser)], card=text)
+    save_model(out / "model", manifest, [{"backbone": net, "denoiser": denoiser}], card=text)
     return out / "model"

@@ -1,0 +1,247 @@
+"""Training batches for Algorithm 2: what a level sees, a reference of the same place, and the truth.
+
+References are real ones, the same place in another year, matched to the scene as inference does. Some
+are replaced by another place, blurred, shifted by a pixel or changed in contrast, and many batches have none, so
+that a bad reference does no harm and a missing one costs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ultrares.data.pairs import MARGINS, WHOLE, as_unit, degrade_tiles, turn
+from ultrares.errors import RasterError
+from ultrares.scene.spectral_match import spectral_match
+from ultrares.sensor.models import SensorModel
+
+ReferenceLevel = Callable[[Tensor, Tensor, SensorModel, int, Tensor | None], Tensor]
+"""One x2 level without gradient: (image, original, sensor, depth, reference) -> image twice as fine."""
+
+OCTAVES = 4
+"""Ground sampling distances that a tile is used at: its own, and reduced by 2, 4 and 8."""
+
+CROPS = ((48, 48, 48), (48, 48, 16), (32, 16), (16,))
+"""Largest crop at each of them and each depth of a cascade, in pixels of the level's input."""
+
+
+@dataclass(frozen=True)
+class ReferenceMixture:
+    """How often references are offered, and what is wrong with them.
+
+    Attributes:
+        offered: Share of batches with references.
+        wrong: Share of references of another place.
+        blurred: Share reduced and enlarged by two, as if they were no finer than the level's input.
+        shifted: Share shifted by one pixel of the result.
+        jitter: Largest exponent of two of a change in contrast (gamma).
+    """
+
+    offered: float = 0.5
+    wrong: float = 0.12
+    blurred: float = 0.1
+    shifted: float = 0.2
+    jitter: float = 0.35
+
+
+@dataclass(frozen=True)
+class ReferencePair:
+    """A batch for one x2 level.
+
+    Attributes:
+        image: What the level sees, (B, 3, h, w), in [0, 1].
+        target: The truth, (B, 3, 2 * h, 2 * w), in [0, 1].
+        reference: On the grid of the target, matched to the scene, (B, 3, 2 * h, 2 * w); or None.
+        sensor: The sensor that took the image at the cascade's start.
+        depth: How many levels of the cascade made ``image``; 0 if the sensor did.
+        octave: Which ground sampling distance the target has: 2**octave times the tiles' own.
+    """
+
+    image: Tensor
+    target: Tensor
+    reference: Tensor | None
+    sensor: SensorModel
+    depth: int
+    octave: int
+
+
+def group_by_place(names: Sequence[str], pattern: str) -> list[list[int]]:
+    """Tiles that show one place: those whose names give the same groups of a regular expression.
+
+    Args:
+        names: File names without folder.
+        pattern: Must match a whole name to count; its groups name the place.
+
+    Returns:
+        Groups of two or more indices into ``names``.
+    """
+    places: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for index, name in enumerate(names):
+        found = re.fullmatch(pattern, name)
+        if found:
+            places[found.groups()].append(index)
+    return [group for group in places.values() if len(group) > 1]
+
+
+class ReferencePairSampler:
+    """Draws batches of crops with and without references.
+
+    Args:
+        tiles: Shape (N, C, H, W), unsigned 8-bit; at least three bands, the first three RGB.
+        places: Groups of tiles of one place (:func:`group_by_place`).
+        sensors: Sensors and how often each is drawn.
+        depths: How often depth 0, 1 and 2 of a cascade are drawn.
+        octaves: How often each ground sampling distance is drawn: the tiles' own, and 2, 4, 8 times it.
+        crop: Side of ``ReferencePair.image`` in pixels, a multiple of 16.
+        batch: Crops in a batch; smaller crops come in larger batches.
+        any_bands: Share of batches that show three bands drawn with repetition instead of RGB.
+        mixture: The references.
+
+    Raises:
+        RasterError: The tiles are too small, or references are asked for and no two tiles show one place.
+    """
+
+    def __init__(
+        self,
+        tiles: np.ndarray,
+        places: Sequence[Sequence[int]],
+        *,
+        sensors: dict[SensorModel, float],
+        depths: Sequence[float],
+        octaves: Sequence[float],
+        crop: int,
+        batch: int,
+        any_bands: float,
+        mixture: ReferenceMixture,
+    ) -> None:
+        rows, cols = (side - side % WHOLE for side in tiles.shape[-2:])
+        if min(rows, cols) < 256:
+            raise RasterError(
+                f"tiles of {tiles.shape[-1]} x {tiles.shape[-2]} pixels are too small to train with "
+                "references: pass tiles of at least 256 pixels"
+            )
+        if mixture.offered and not places:
+            raise RasterError(
+                "no two tiles show one place, so there are no references to train with: check the "
+                "recipe's pattern of places, or set the share of offered references to 0"
+            )
+        self._sensors = list(sensors)
+        self._shares = np.array(list(sensors.values())) / sum(sensors.values())
+        self._depths = np.array(depths) / sum(depths)
+        self._octaves = np.array(octaves) / sum(octaves)
+        self._crop, self._batch = crop, batch
+        self._any_bands, self._mixture = any_bands, mixture
+        self._others = {
+            tile: [other for other in group if other != tile] for group in places for tile in group
+        }
+        self._paired = np.array(sorted(self._others))
+        truth = [tiles[..., :rows, :cols]]
+        while len(truth) < len(octaves):
+            truth.append(degrade_tiles(truth[-1], self._sensors[0], 2))
+        self._truth = truth
+        self._coarse: dict[tuple[int, SensorModel, int], np.ndarray] = {}
+
+    def draw(self, rng: np.random.Generator, level: ReferenceLevel) -> ReferencePair:
+        """Draw one batch; all randomness comes from ``rng``."""
+        octave = int(rng.choice(len(self._octaves), p=self._octaves))
+        sensor = self._sensors[rng.choice(len(self._sensors), p=self._shares)]
+        depth = min(int(rng.choice(3, p=self._depths)), len(CROPS[octave]) - 1)
+        crop = min(self._crop, CROPS[octave][depth])
+        batch = self._batch * max(1, (self._crop // crop) ** 2 // 2)
+        offered = rng.random() < self._mixture.offered
+        original, target, reference = self._crops(rng, octave, sensor, depth, crop, batch, offered)
+        image = original
+        for step in range(depth):
+            there = None
+            if reference is not None:
+                there = F.avg_pool2d(reference, 2 ** (depth - step))
+            image = level(image, original, sensor, step, there)
+        margin = MARGINS[depth]
+        inner = slice(margin * 2**depth, margin * 2**depth + crop)
+        outer = slice(2 * inner.start, 2 * inner.stop)
+        return ReferencePair(
+            image[..., inner, inner],
+            target[..., outer, outer],
+            None if reference is None else reference[..., outer, outer].contiguous(),
+            sensor,
+            depth,
+            octave,
+        )
+
+    def _reduced(self, octave: int, sensor: SensorModel, depth: int) -> np.ndarray:
+        key = (octave, sensor, depth)
+        if key not in self._coarse:
+            self._coarse[key] = degrade_tiles(self._truth[octave], sensor, 2 ** (depth + 1))
+        return self._coarse[key]
+
+    def _crops(
+        self,
+        rng: np.random.Generator,
+        octave: int,
+        sensor: SensorModel,
+        depth: int,
+        crop: int,
+        batch: int,
+        offered: bool,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Originals, targets and references of a batch, with the margins that a cascade needs."""
+        coarse, fine = self._reduced(octave, sensor, depth), self._truth[octave]
+        factor = 2 ** (depth + 1)
+        side = crop // 2**depth + 2 * MARGINS[depth]
+        bands = np.arange(3)
+        if rng.random() < self._any_bands:
+            bands = rng.choice(coarse.shape[1], 3)
+        places = [length - side + 1 for length in coarse.shape[-2:]]
+        chosen = (
+            rng.choice(self._paired, batch) if offered else rng.integers(len(coarse), size=batch)
+        )
+        originals, targets, references = [], [], []
+        for tile in chosen:
+            row, col = rng.integers(places)
+            rows = slice(row * factor, (row + side) * factor)
+            cols = slice(col * factor, (col + side) * factor)
+            turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+            original = coarse[tile, bands, row : row + side, col : col + side]
+            originals.append(turn(original, turns, flip=flip))
+            targets.append(turn(fine[tile, bands, rows, cols], turns, flip=flip))
+            if offered:
+                matched = self._reference(rng, octave, int(tile), coarse[tile, bands])
+                references.append(turn(matched[:, rows, cols], turns, flip=flip))
+        told = torch.from_numpy(np.stack(references)) if offered else None
+        return as_unit(originals), as_unit(targets), told
+
+    def _reference(
+        self, rng: np.random.Generator, octave: int, tile: int, scene: np.ndarray
+    ) -> np.ndarray:
+        """A reference for a whole tile, matched to its coarse scene (3, h, w), (3, H, W) in [0, 1]."""
+        mixture = self._mixture
+        other = int(rng.choice(self._others[tile]))
+        if rng.random() < mixture.wrong:
+            other = int(rng.integers(len(self._truth[octave])))
+        image = torch.from_numpy(self._truth[octave][other]).float().div_(255)
+        image = image ** float(2 ** rng.uniform(-mixture.jitter, mixture.jitter))
+        if rng.random() < mixture.blurred:
+            image = _blurred(image)
+        if rng.random() < mixture.shifted:
+            rows, cols = (int(value) for value in rng.integers(-1, 2, size=2))
+            image = image.roll((rows, cols), dims=(1, 2))
+        factor = image.shape[-1] // scene.shape[-1]
+        reduced = F.avg_pool2d(image, factor).flatten(1).numpy()
+        weights, offsets = spectral_match(scene.reshape(len(scene), -1) / 255.0, reduced)
+        flat = image.flatten(1).numpy()
+        matched = weights.astype(np.float32) @ flat + offsets.astype(np.float32)[:, None]
+        return matched.reshape(len(scene), *image.shape[1:])
+
+
+def _blurred(image: Tensor) -> Tensor:
+    """The image as if its pixels were twice as large."""
+    return F.interpolate(
+        F.avg_pool2d(image[None], 2), scale_factor=2, mode="bicubic", antialias=True
+    )[0]
