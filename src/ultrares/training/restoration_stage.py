@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from ultrares.nets.high_frequency import HighFrequency
 from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.sensor.backprojection import back_project
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
+from ultrares.training.denoiser_stage import MeanBatch, held
 from ultrares.training.loop import optimise
 from ultrares.training.recipe import OptimiserSection
 from ultrares.types import AlignedReference
@@ -219,3 +220,25 @@ def train_restoration(
     trained = optimise(model, loss, stage.optimiser, folder=folder, seed=stage.seed)
     assert isinstance(trained, Restorer)
     return trained
+
+
+def means_of_restorer(
+    model: Restorer, sampler: ReferencePairSampler, *, autocast: bool
+) -> Callable[[np.random.Generator], MeanBatch]:
+    """Batches whose mean is Algorithm 2's, with and without references."""
+
+    def level(
+        image: Tensor, original: Tensor, sensor: SensorModel, depth: int, there: Tensor | None
+    ) -> Tensor:
+        return restored_level(model, image, original, sensor, depth, there, autocast=autocast)
+
+    def draw(rng: np.random.Generator) -> MeanBatch:
+        pair = sampler.draw(rng, level)
+        with torch.no_grad():
+            mean = model.exits(
+                pair.image, pair.reference, mtf=pair.sensor.mtf, depth=pair.depth, autocast=autocast
+            )[2]
+        mean = held(mean.float(), pair.image, pair.sensor)
+        return MeanBatch(pair.image, mean, pair.target, pair.sensor.mtf, pair.depth)
+
+    return draw

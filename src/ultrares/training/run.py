@@ -10,8 +10,8 @@ from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.data.tiles import load_tiles
 from ultrares.errors import RasterError
 from ultrares.methods.saved import BackboneConfig, DenoiserConfig, Manifest, save_model
-from ultrares.training.backbone_stage import train_backbone
-from ultrares.training.denoiser_stage import train_denoiser
+from ultrares.training.backbone_stage import pair_sampler, train_backbone
+from ultrares.training.denoiser_stage import means_of_backbone, train_denoiser
 from ultrares.training.recipe import read_recipe
 
 
@@ -39,8 +39,9 @@ def train_recipe(recipe_path: Path, data: Path, out: Path) -> Path:
     autocast = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     net = train_backbone(recipe.backbone, tiles, folder=out / "backbone", autocast=autocast)
     backbone = WaveletResidualBackbone(net.eval(), autocast=autocast)
+    draw = means_of_backbone(backbone, pair_sampler(tiles, recipe.denoiser.data))
     denoiser, bands = train_denoiser(
-        recipe.denoiser, backbone, tiles, folder=out / "denoiser", autocast=autocast
+        recipe.denoiser, draw, folder=out / "denoiser", autocast=autocast
     )
     before, inner, after = recipe.denoiser.net.blocks
     manifest = Manifest(
