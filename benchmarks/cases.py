@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from imagery import tiles
 
+from ultrares.errors import OptionError
 from ultrares.sensor.models import SensorModel, parse_sensor
 
 
@@ -40,9 +41,16 @@ class Case:
 
 
 def cases(scale: int, sensor: str, limit: int | None) -> list[Case]:
-    """The first tiles of Chico at one scale; the other place is the next tile, the last one's is the first."""
+    """The first tiles of Chico at one scale; the other place is the next tile, the last one's is the first.
+
+    Raises:
+        OptionError: The scale does not divide the tiles.
+    """
     parsed = parse_sensor(sensor)
     truths, references = tiles(limit), tiles(year=2018)
+    side = truths[0].shape[-1]
+    if scale < 2 or side % scale:
+        raise OptionError(f"scale {scale}: choose one that divides the {side} pixels of a tile")
     return [
         Case(
             site=site,

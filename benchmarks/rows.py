@@ -101,14 +101,16 @@ loaded = cache(ultrares.load)
 
 
 def ours(name: str | None, mode: Mode, reference: Choice, _: Sequence[Case]) -> Method:
-    """A model of ultrares; without a reference the argument is left out."""
+    """A model of ultrares, with or without a reference image."""
     model: Model = loaded(name)
 
     def method(case: Case) -> np.ndarray:
-        given = reference(case)
-        extra = {} if given is None else {"reference": given}
         return model.upscale(
-            case.coarse, scale=case.scale, sensor=case.sensor.name, mode=mode, **extra
+            case.coarse,
+            scale=case.scale,
+            sensor=case.sensor.name,
+            mode=mode,
+            reference=reference(case),
         )
 
     return method

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from peers.missing import MissingPeerError
+
 Step = Callable[[Tensor, int], Tensor]
 """One native step: (1, 3, h, w) in [0, 1] and its factor in, the finer image out."""
 
@@ -19,7 +21,7 @@ def factors(scale: int, native: tuple[int, ...]) -> list[int]:
     x8 is 4 then 2, x16 is 4 and 4, x32 is 4, 4 and 2.
 
     Raises:
-        ValueError: The scale is no product of the native factors and 2.
+        MissingPeerError: The scale is no product of the native factors and 2.
     """
     steps = []
     rest = scale
@@ -28,7 +30,8 @@ def factors(scale: int, native: tuple[int, ...]) -> list[int]:
             steps.append(factor)
             rest //= factor
     if rest != 1:
-        raise ValueError(f"scale {scale} is no product of steps of {native} and 2")
+        native_steps = ", ".join(f"x{factor}" for factor in native)
+        raise MissingPeerError(f"not made for x{scale}, nor for steps to it: has {native_steps}")
     return steps
 
 
