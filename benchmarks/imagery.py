@@ -25,13 +25,13 @@ def data_folder(name: str) -> Path:
     return folder.resolve()
 
 
-def tiles(limit: int | None = None) -> list[np.ndarray]:
-    """Red, green and blue of `naip/val` 2020, (3, 256, 256) unsigned bytes each."""
+def tiles(limit: int | None = None, year: int = 2020) -> list[np.ndarray]:
+    """Red, green and blue of `naip/val`, (3, 256, 256) unsigned bytes each; sites alike in every year."""
     folder = data_folder("naip/val")
-    paths = sorted(folder.glob("chico_2020_*.tif"))[:limit]
+    paths = sorted(folder.glob(f"chico_{year}_*.tif"))[:limit]
     if not paths:
         sys.exit(
-            f"{folder} holds no chico_2020_*.tif: set ULTRARES_DATA to the folder of the imagery"
+            f"{folder} holds no chico_{year}_*.tif: set ULTRARES_DATA to the folder of the imagery"
         )
     images = []
     for path in paths:

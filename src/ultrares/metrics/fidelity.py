@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
+from ultrares.metrics.pixels import Pixels, as_doubles
 
 
-def psnr(estimate: np.ndarray, truth: np.ndarray, *, peak: float = 255.0) -> float:
+def psnr(estimate: Pixels, truth: Pixels, *, peak: float = 255.0) -> float:
     """Peak signal-to-noise ratio in decibels, over all bands and pixels at once.
 
     Args:
@@ -17,7 +17,10 @@ def psnr(estimate: np.ndarray, truth: np.ndarray, *, peak: float = 255.0) -> flo
 
     Returns:
         10 log10(peak^2 / MSE); infinity where both are equal.
+
+    Raises:
+        InputError: The shapes differ.
     """
-    assert estimate.shape == truth.shape, f"{estimate.shape} and {truth.shape}"
-    error = float(np.mean((estimate.astype(np.float64) - truth.astype(np.float64)) ** 2))
+    one, other = as_doubles(estimate, truth)
+    error = float((one - other).square().mean())
     return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
