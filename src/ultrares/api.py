@@ -161,7 +161,7 @@ class Model:
         array = _as_array(image)
         if array.ndim != 3:
             raise InputError("image must be an array or a tensor of shape (C, H, W)")
-        chains = self.chains(
+        levels = self.levels(
             scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parse_sensor(sensor)
         )
         source = ArraySource(array)
@@ -170,7 +170,7 @@ class Model:
         upscale(
             source,
             sink,
-            chains,
+            levels,
             int(scale),
             radiometry=Radiometry.of(source),
             exact=sensor == "box",
@@ -179,7 +179,7 @@ class Model:
             return torch.from_numpy(sink.array).to(image.device)
         return sink.array
 
-    def chains(
+    def levels(
         self,
         scale: float,
         *,
@@ -190,8 +190,8 @@ class Model:
         sensor: SensorModel,
         condition: Condition = "progressive",
         details: Details = "sampled",
-    ) -> list[list[CascadeLevel]]:
-        """The cascade of each draw, for the tiler to drive.
+    ) -> list[CascadeLevel]:
+        """The cascade, for the tiler to drive.
 
         Raises:
             OptionError: An option has a value that makes no sense.
@@ -210,18 +210,14 @@ class Model:
             raise ModelError(
                 f"model {self.name!r} has no denoiser and cannot draw samples; use --mode fidelity"
             )
-        if mode == "fidelity":
-            draws = 1
-        return [
-            cascade(
-                self._solvers,
-                scale,
-                Solve(mode=mode, steps=steps, seed=seed, draw=draw, details=details),
-                sensor,
-                condition=condition,
-            )
-            for draw in range(draws)
-        ]
+        how = Solve(
+            mode=mode,
+            steps=steps,
+            seed=seed,
+            draws=1 if mode == "fidelity" else draws,
+            details=details,
+        )
+        return cascade(self._solvers, scale, how, sensor, condition=condition)
 
     def _no_reference(self) -> ReferenceImageError:
         return ReferenceImageError(
@@ -318,7 +314,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     parsed = parse_sensor(sensor)
     number_of_levels(scale)
     loaded = model if isinstance(model, Model) else load(model)
-    chains = loaded.chains(scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parsed)
+    levels = loaded.levels(scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parsed)
     with RasterSource(source) as scene:
         if reference is not None:
             check_overlap(reference, scene)
@@ -343,7 +339,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
             upscale(
                 scene,
                 sink,
-                chains,
+                levels,
                 factor,
                 radiometry=Radiometry.of(scene),
                 nodata=scene.profile.nodata,

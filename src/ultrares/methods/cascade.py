@@ -131,12 +131,18 @@ class CascadeLevel:
 
     def __call__(self, cell: Cell) -> Tensor:
         """Return the cell's window twice as fine."""
-        place = self._place(cell)
         cell = cell.to(self.solver.device)
+        return self.hold(self.fine(cell), cell)
+
+    def fine(self, cell: Cell) -> Tensor:
+        """Solve the level, without holding the result to anything."""
         reused = self._reused_condition(cell) if self.condition == "reuse" else None
-        fine = self.solver.solve(
-            cell.image, place, self.how, reference=cell.reference, condition=reused
+        return self.solver.solve(
+            cell.image, self._place(cell), self.how, reference=cell.reference, condition=reused
         )
+
+    def hold(self, fine: Tensor, cell: Cell) -> Tensor:
+        """Back-project a result onto the scene, or onto the level's input where the scene is far."""
         if not self._sees_original:
             return back_project(fine, cell.image, Box(), self.scale)
         margin = self.original_margin or 0

@@ -14,6 +14,9 @@ from ultrares.nets.coherence import REACH, band_coherence
 from ultrares.nets.layers import ChannelNorm, ProgressiveDilation, Separable, WindowCrossAttention
 from ultrares.nets.wavelet_residual import silence
 
+GATE_GAIN = 10.0
+"""Slope of the gates: without it they take thousands of steps to open and close."""
+
 FOLD = 2
 """Pixels of the level's input per pixel of the encoder, along one side."""
 
@@ -79,7 +82,7 @@ class CrossScalePyramid(nn.Module):
         silence(self.residual)
         silence(self.gate)
         assert self.gate.bias is not None
-        nn.init.constant_(self.gate.bias, -2.0)
+        nn.init.constant_(self.gate.bias, -3.0 / GATE_GAIN)
 
     def forward(self, guide: Tensor, reference: Tensor, valid: Tensor, context: Tensor) -> Tensor:
         """Estimate the four conditions.
@@ -105,5 +108,5 @@ class CrossScalePyramid(nn.Module):
             features = block(features, source)
         gate = F.pixel_shuffle(self.gate(features), FOLD) + self.coherent_gate(coherence)
         residual = F.pixel_shuffle(self.residual(features), FOLD)
-        condition: Tensor = gate.sigmoid() * offered + valid * residual
+        condition: Tensor = (GATE_GAIN * gate).sigmoid() * offered + valid * residual
         return condition

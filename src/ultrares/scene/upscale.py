@@ -13,7 +13,7 @@ from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.windows import tiles, whole
 from ultrares.sensor.exact import project_blocks
-from ultrares.types import Sink, Source, Upscaler, Window
+from ultrares.types import Reference, Sink, Source, Upscaler, Window
 
 Progress = Callable[[int, int], None]
 
@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
     source: Source,
     sink: Sink,
-    chains: Sequence[Sequence[Upscaler]],
+    levels: Sequence[Upscaler],
     scale: int,
     *,
     radiometry: Radiometry,
@@ -31,13 +31,14 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
     exact: bool = True,
     cache_bytes: int = DEFAULT_CACHE,
     on_progress: Progress | None = None,
+    reference: Reference | None = None,
 ) -> None:
     """Upscale a scene into a sink; the caller commits.
 
     Args:
         source: The scene.
         sink: Receives windows of the result, whose origin is that of the area of interest.
-        chains: The levels of each draw; draws are averaged.
+        levels: The cascade; draws, which it makes side by side, are averaged.
         scale: Output pixels per pixel; the levels' scales multiply to this or more.
         radiometry: The scene's range.
         nodata: A value that no valid pixel may get.
@@ -46,17 +47,15 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
         exact: Whether block means shall equal the scene (the box sensor).
         cache_bytes: What computed cells may keep in memory, over all draws.
         on_progress: Called with output pixels done and their total.
+        reference: A finer image of the place.
     """
     area = whole(source.shape) if aoi is None else aoi
-    pyramids = [
-        Pyramid(source, radiometry, levels, cache_bytes=cache_bytes // len(chains))
-        for levels in chains
-    ]
+    pyramid = Pyramid(source, radiometry, levels, cache_bytes=cache_bytes, reference=reference)
     total, done = area.height * area.width * scale**2, 0
     for part in tiles(Window(0, 0, area.height, area.width), -(-tile // scale)):
         window = Window(area.row + part.row, area.col + part.col, part.height, part.width)
         coarse, valid = source.read(window)
-        fine = radiometry.denormalise(_mean_of_draws(pyramids, window, scale))
+        fine = radiometry.denormalise(_draws(pyramid, window, scale).mean(axis=0))
         pixels = _finish(fine, coarse, valid, scale, radiometry, nodata, exact=exact)
         sink.write(part.scaled(scale), pixels, repeat(valid, scale))
         done += part.height * part.width * scale**2
@@ -137,17 +136,14 @@ def _overlaps(factor: int, scale: int) -> Iterator[tuple[int, int, float]]:
             yield out, into, overlap / factor
 
 
-def _mean_of_draws(pyramids: Sequence[Pyramid], window: Window, scale: int) -> NDArray[np.float32]:
-    """The last level's pixels at the output scale, (L, scale * h, scale * w), in [0, 1]."""
-    total: NDArray[np.float32] | None = None
-    for pyramid in pyramids:
-        top = pyramid.top
-        fine = pyramid.read(top, window.scaled(pyramid.factor(top)))[0].numpy()
-        if pyramid.factor(top) != scale:
-            fine = area_average(fine, pyramid.factor(top), scale)
-        total = fine if total is None else total + fine
-    assert total is not None
-    return total / np.float32(len(pyramids))
+def _draws(pyramid: Pyramid, window: Window, scale: int) -> NDArray[np.float32]:
+    """The last level's pixels at the output scale, (N, L, scale * h, scale * w), in [0, 1]."""
+    top = pyramid.top
+    factor = pyramid.factor(top)
+    fine = pyramid.read(top, window.scaled(factor)).numpy()
+    if factor == scale:
+        return fine
+    return np.stack([area_average(draw, factor, scale) for draw in fine])
 
 
 def _finish(

@@ -37,7 +37,7 @@ class RestorationData(_Section):
 
     sensors: dict[str, float]
     depths: tuple[float, float, float]
-    octaves: tuple[float, float, float, float] = (0.6, 0.22, 0.1, 0.08)
+    octaves: tuple[float, float, float, float] = (0.4, 0.25, 0.2, 0.15)
     crop: int = 48
     batch: int = 8
     any_bands: float = 0.2

@@ -1,0 +1,67 @@
+"""One step instead of a cascade: what the paper compares the self-cascade with (Table 5, Proposed-1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ultrares.methods.cascade import CascadeLevel
+from ultrares.types import Cell, Origin, SizeRule
+
+CORE = 64
+"""Side of a cell, in scene pixels; a single step makes ``scale`` times as many of them."""
+
+
+@dataclass(frozen=True)
+class OneStep:
+    """Reaches ``scale`` at once: interpolate to half of it, then solve a single level there.
+
+    The networks are those of the cascade. The paper trains its one-step model for its scale instead.
+
+    Attributes:
+        level: The level that is solved.
+        scale: Output pixels per scene pixel, an even number.
+    """
+
+    level: CascadeLevel
+    scale: int
+
+    @property
+    def _enlargement(self) -> int:
+        return self.scale // self.level.scale
+
+    @property
+    def halo(self) -> int:
+        """The level's halo in scene pixels, and what the interpolation reaches for."""
+        return -(-self.level.halo // self._enlargement) + 3
+
+    @property
+    def core(self) -> int:
+        """Side of the square of scene pixels that is computed at once."""
+        return CORE
+
+    @property
+    def original_margin(self) -> int | None:
+        """The scene is the level's own input."""
+        return None
+
+    @property
+    def uses_reference(self) -> bool:
+        """Whether the solver takes one."""
+        return self.level.uses_reference
+
+    @property
+    def size_rule(self) -> SizeRule:
+        """What keeps the interpolated image to the level's rule."""
+        multiple = self.level.size_rule.multiple_of
+        return SizeRule(minimum=multiple, multiple_of=multiple)
+
+    def __call__(self, cell: Cell) -> Tensor:
+        """Return the cell's window ``scale`` times finer."""
+        by = self._enlargement
+        half = F.interpolate(cell.image, scale_factor=by, mode="bicubic", antialias=True)
+        origin = Origin(by * cell.origin.row, by * cell.origin.col)
+        inner = replace(cell, image=half, origin=origin, original=cell.image, factor=by)
+        return self.level.hold(self.level.fine(inner), inner)
