@@ -251,7 +251,7 @@ def load(
         return Model(_bicubic())
     return Model(
         load_model(
-            _locate(name or DEFAULT_MODEL),
+            locate(name or DEFAULT_MODEL),
             autocast=_use_bfloat16(precision, device),
             device=device,
         )
@@ -420,7 +420,7 @@ def describe_model(name: str | Path) -> dict[str, Any]:
     """
     if name == "bicubic":
         return asdict(_info(_bicubic().manifest, None))
-    folder = _locate(name)
+    folder = locate(name)
     return {**asdict(_info(read_manifest(folder), folder)), **read_manifest(folder).model_dump()}
 
 
@@ -462,7 +462,7 @@ def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:
     )
 
 
-def _locate(name: str | Path) -> Path:
+def locate(name: str | Path) -> Path:
     """The folder of a model, embedded, local or on the hub."""
     embedded = EMBEDDED / str(name)
     for folder in (embedded, Path(name)):

@@ -190,6 +190,29 @@ def verify_checksum(folder: Path, manifest: Manifest) -> None:
         )
 
 
+def read_weights(
+    folder: Path, manifest: Manifest, role: Literal["backbone", "denoiser"], *, level: int = 0
+) -> dict[str, torch.Tensor]:
+    """The weights of one network of a model in single precision, to train on; none if it has none.
+
+    Args:
+        folder: The model's folder.
+        manifest: Its manifest.
+        role: Which of its networks.
+        level: Which of its weight sets.
+
+    Raises:
+        ModelError: The weights are missing or corrupt.
+    """
+    prefix = f"{level}.{role}."
+    state = _read_weights(folder, manifest)
+    return {
+        key.removeprefix(prefix): value.float()
+        for key, value in state.items()
+        if key.startswith(prefix)
+    }
+
+
 def _read_weights(folder: Path, manifest: Manifest) -> dict[str, torch.Tensor]:
     if manifest.sha256 is None and manifest.backbone.kind == "bicubic":
         return {}

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ultrares.errors import OptionError
 from ultrares.sensor.models import parse_sensor
@@ -14,6 +21,17 @@ from ultrares.sensor.models import parse_sensor
 Share = Annotated[float, Field(ge=0, le=1)]
 Part = Annotated[float, Field(ge=0)]
 Weight = Annotated[float, Field(gt=0)]
+
+Variation = Literal["squared", "absolute"]
+Preset = Literal["pixel", "full", "paper"]
+PRESETS: dict[str, dict[str, Any]] = {
+    "pixel": {},
+    "full": {"structure": 1.0, "bands": 0.1, "smoothness": 0.001},
+    "paper": {"structure": 1.0, "bands": 0.1, "smoothness": 2.0},
+}
+
+SHELVES = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[3] / "recipes")
+"""Where recipes are kept that have a name: in the package, and beside it in a checkout."""
 
 
 class _Section(BaseModel):
@@ -24,7 +42,11 @@ class DataSection(_Section):
     """What the model sees."""
 
     pattern: str = "*.tif"
-    """Files of the data folder that are tiles."""
+    """Files of the data folder that are trained on; ``**/*.tif`` looks into subfolders."""
+    tile: Annotated[int, Field(ge=16, multiple_of=16)] = 256
+    """Side of the tiles that they are cut into, in pixels; no crop can be larger."""
+    alpha_is_light: bool = False
+    """Whether bands marked as alpha carry light, such as near infrared in a file written as RGBA."""
     sensors: Annotated[dict[str, Weight], Field(min_length=1)]
     """Sensor models and how often each is drawn."""
     depths: tuple[Part, Part, Part]
@@ -77,14 +99,60 @@ class OptimiserSection(_Section):
     """Decay of the averaged weights, which are the ones kept."""
 
 
+class LossSection(_Section):
+    """What the estimated image is compared with the truth by: a preset, numbers, or both.
+
+    ``pixel`` is the mean absolute error alone. ``full`` is the WaveDiffUR paper's image loss with a weight
+    of the total variation that keeps detail, and ``paper`` is that loss to the letter, which erases it.
+    Numbers beside a preset take the place of the preset's.
+    """
+
+    preset: Preset = "pixel"
+    pixel: Part = 1.0
+    """Weight of the mean absolute error."""
+    structure: Part = 0.0
+    """Weight of 1 - SSIM."""
+    bands: Part = 0.0
+    """Weight of the detail bands' squared error, the paper's lambda_1."""
+    smoothness: Part = 0.0
+    """Weight of the detail bands' total variation, the paper's lambda_2."""
+    variation: Variation = "squared"
+    """Total variation by squared differences, as the paper, or by absolute ones, which spare edges."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: object) -> object:
+        # A wrong preset is reported by its own field.
+        if isinstance(given, dict) and given.get("preset") in PRESETS:
+            return {**PRESETS[given["preset"]], **given}
+        return given
+
+    @model_validator(mode="after")
+    def _compares_something(self) -> Self:
+        if not (self.pixel or self.structure or self.bands):
+            raise ValueError("at least one of pixel, structure and bands needs a weight above 0")
+        return self
+
+
 class Stage(_Section):
     """One network and how it is trained."""
 
     seed: int = 0
     """Seed of initial weights and of every draw."""
+    start_from: str | None = None
+    """Model whose weights the network starts from: a name, a folder or a hub id; none for fresh ones."""
     data: DataSection
     net: NetSection
+    loss: LossSection = LossSection()
+    """What the backbone's image is compared by; a denoiser has its own loss."""
     optimiser: OptimiserSection
+
+    def capped(self, steps: int) -> Stage:
+        """The same stage with so many steps at most."""
+        least = min(steps, self.optimiser.steps)
+        return self.model_copy(
+            update={"optimiser": self.optimiser.model_copy(update={"steps": least})}
+        )
 
 
 class Recipe(_Section):
@@ -108,7 +176,23 @@ class Recipe(_Section):
     @classmethod
     def _denoiser_has_three_runs(cls, stage: Stage) -> Stage:
         # Found here rather than after the backbone has been trained.
+        if "loss" in stage.model_fields_set:
+            raise ValueError(
+                "loss belongs to the backbone: a denoiser is trained by denoising alone"
+            )
         return _with_blocks(stage, 3)
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """The stages by name, in the order they are trained in."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in values.items() if isinstance(value, Stage)}
+
+    def capped(self, steps: int) -> Recipe:
+        """The same recipe with so many steps a stage at most: a rehearsal."""
+        return self.model_copy(
+            update={name: stage.capped(steps) for name, stage in self.stages.items()}
+        )
 
 
 def _with_blocks(stage: Stage, count: int) -> Stage:
@@ -116,6 +200,25 @@ def _with_blocks(stage: Stage, count: int) -> Stage:
     if found != count:
         raise ValueError(f"net.blocks must list {count} number(s) here, but lists {found}")
     return stage
+
+
+def find_recipe(name: str | Path) -> Path:
+    """The file of a recipe: a path, or the name of one that comes with ultrares.
+
+    Raises:
+        OptionError: There is neither.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        return path
+    for shelf in SHELVES:
+        shelved = shelf / f"{name}.toml"
+        if shelved.is_file():
+            return shelved
+    known = sorted({file.stem for shelf in SHELVES for file in shelf.glob("*.toml")})
+    raise OptionError(
+        f"no recipe is called {str(name)!r}: pass a TOML file, or one of {', '.join(known)}"
+    )
 
 
 def read_recipe(path: Path) -> Recipe:
