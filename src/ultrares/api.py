@@ -15,6 +15,7 @@ import torch
 from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.errors import InputError, ModelError, OptionError, ReferenceImageError
 from ultrares.methods.cascade import MAX_SCALE, CascadeLevel, Condition, cascade, number_of_levels
+from ultrares.methods.place import Details, Solve
 from ultrares.methods.saved import (
     BackboneConfig,
     Manifest,
@@ -23,7 +24,6 @@ from ultrares.methods.saved import (
     read_manifest,
     verify_checksum,
 )
-from ultrares.methods.place import Details, Solve
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.scene.budget import cache_for, parse_memory, tile_for
 from ultrares.scene.check import CheckReport
@@ -248,7 +248,7 @@ def load(
         return Model(_bicubic())
     return Model(
         load_model(
-            _locate(name or DEFAULT_MODEL),
+            locate(name or DEFAULT_MODEL),
             autocast=_use_bfloat16(precision, device),
             device=device,
         )
@@ -417,7 +417,7 @@ def describe_model(name: str | Path) -> dict[str, Any]:
     """
     if name == "bicubic":
         return asdict(_info(_bicubic().manifest, None))
-    folder = _locate(name)
+    folder = locate(name)
     return {**asdict(_info(read_manifest(folder), folder)), **read_manifest(folder).model_dump()}
 
 
@@ -459,7 +459,7 @@ def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:
     )
 
 
-def _locate(name: str | Path) -> Path:
+def locate(name: str | Path) -> Path:
     """The folder of a model, embedded, local or on the hub."""
     embedded = EMBEDDED / str(name)
     for folder in (embedded, Path(name)):

@@ -8,6 +8,7 @@ import torch
 
 from tests.methods.conftest import by_role, small_nets
 from ultrares.errors import ModelError
+from ultrares.methods.place import Place, Solve
 from ultrares.methods.saved import (
     BackboneConfig,
     DenoiserConfig,
@@ -15,7 +16,6 @@ from ultrares.methods.saved import (
     load_model,
     save_model,
 )
-from ultrares.methods.place import Place, Solve
 from ultrares.types import Origin
 
 MANIFEST = Manifest(
@@ -53,7 +53,9 @@ def test_a_saved_model_solves_as_before_up_to_half_precision(folder: Path) -> No
 
 
 def test_several_weight_sets_become_several_solvers(tmp_path: Path) -> None:
-    manifest = save_model(tmp_path, MANIFEST, [by_role(small_nets()), by_role(small_nets())], card="")
+    manifest = save_model(
+        tmp_path, MANIFEST, [by_role(small_nets()), by_role(small_nets())], card=""
+    )
     assert manifest.levels == 2
     assert len(load_model(tmp_path, autocast=False).solvers) == 2
 

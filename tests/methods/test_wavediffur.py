@@ -12,8 +12,8 @@ from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.diffusion import VP
 from ultrares.errors import ModelError
 from ultrares.methods.band_prior import BandPrior
-from ultrares.methods.residual_bands import ResidualBands
 from ultrares.methods.place import Place, Solve
+from ultrares.methods.residual_bands import ResidualBands
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.types import Denoiser, Origin
 from ultrares.wavelet import Bands, merge, split

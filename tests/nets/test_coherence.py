@@ -17,7 +17,9 @@ def image() -> torch.Tensor:
 @pytest.mark.parametrize("gain", [0.5, -1.5])
 def test_a_multiple_is_coherent_and_its_slope_the_inverse(image: torch.Tensor, gain: float) -> None:
     correlation, slope = local_coherence(image, gain * image, 1e-12).chunk(2, dim=1)
-    torch.testing.assert_close(correlation, torch.full_like(image, np.sign(gain)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        correlation, torch.full_like(image, np.sign(gain)), atol=1e-4, rtol=0
+    )
     torch.testing.assert_close(slope, torch.full_like(image, max(1 / gain, -2)), atol=1e-3, rtol=0)
 
 

@@ -119,7 +119,10 @@ def test_the_paper_s_numbers_of_heads_are_possible(heads: int) -> None:
     net = CrossScalePyramid(width=96, heads=heads)
     assert sum(p.numel() for p in net.parameters()) > 0
     tau = net(
-        torch.rand(1, 15, 16, 16), torch.rand(1, 12, 16, 16), torch.ones(1, 1, 16, 16), CONTEXT.float()
+        torch.rand(1, 15, 16, 16),
+        torch.rand(1, 12, 16, 16),
+        torch.ones(1, 1, 16, 16),
+        CONTEXT.float(),
     )
     assert tau.shape == (1, 12, 16, 16)
 

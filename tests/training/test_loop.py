@@ -2,16 +2,23 @@ from __future__ import annotations
 
 import csv
 import itertools
+import signal
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import torch
+from rasterio.errors import NotGeoreferencedWarning
 from torch import nn
 
+from ultrares.errors import MissingExtraError, OptionError
 from ultrares.training import loop
+from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
 from ultrares.training.recipe import OptimiserSection
+from ultrares.training.task import relative_rate
 
 SETTINGS = OptimiserSection(steps=6, rate=1e-2, warmup=2, clip=1.0, ema=0.5)
 
@@ -55,6 +62,120 @@ def test_resumed_run_equals_the_uninterrupted_one(
     assert not torch.equal(_weights(straight), _weights(other))
 
 
+def test_lightning_does_what_a_plain_loop_does(tmp_path: Path) -> None:
+    """Adam, the rate, the clipping and the average, written out in torch."""
+    fitted = optimise(_net(), _loss, SETTINGS, folder=tmp_path, seed=3)
+    net = _net()
+    adam = torch.optim.Adam(net.parameters(), betas=(0.9, 0.99))
+    mean = None
+    for step in range(SETTINGS.steps):
+        adam.param_groups[0]["lr"] = SETTINGS.rate * relative_rate(step, SETTINGS)
+        value, _ = _loss(net, np.random.default_rng((3, step)))
+        adam.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(net.parameters(), SETTINGS.clip)
+        adam.step()
+        mean = _weights(net) if mean is None else 0.5 * mean + 0.5 * _weights(net)
+    torch.testing.assert_close(_weights(fitted), mean, rtol=1e-6, atol=1e-7)
+
+
+def test_a_finished_run_is_read_not_trained(tmp_path: Path) -> None:
+    first = optimise(_net(), _loss, SETTINGS, folder=tmp_path, seed=3)
+
+    def never(*_: object) -> tuple[torch.Tensor, dict[str, float]]:
+        raise AssertionError("there is nothing left to train")
+
+    again = optimise(_net(), never, SETTINGS, folder=tmp_path, seed=3)
+    assert torch.equal(_weights(first), _weights(again))
+
+
+def test_ctrl_c_stays_what_it_was(tmp_path: Path) -> None:
+    def interrupted(*_: object) -> tuple[torch.Tensor, dict[str, float]]:
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        optimise(_net(), interrupted, SETTINGS, folder=tmp_path, seed=3)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_processes_of_other_rank_draw_other_batches() -> None:
+    """A lone process has rank 0, and (seed, step, 0) draws what (seed, step) does."""
+    draws = [np.random.default_rng(key).random() for key in ((3, 5), (3, 5, 0), (3, 5, 1))]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_progress_and_previews_follow_the_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PREVIEW_EVERY", 4)
+    told: list[tuple[str, int, int]] = []
+    drawn: list[float] = []
+
+    def preview(_: nn.Module, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        drawn.append(float(rng.random()))
+        black, white = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
+        return {"input": black, "truth": white}
+
+    optimise(
+        _net(),
+        _loss,
+        SETTINGS,
+        folder=tmp_path / "backbone",
+        seed=0,
+        preview=preview,
+        execution=Execution(progress=lambda *given: told.append(given)),
+    )
+    assert told == [("backbone", step, 6) for step in range(1, 7)]
+    pictures = sorted((tmp_path / "backbone" / "previews").iterdir())
+    assert [picture.name for picture in pictures] == ["0000004.png", "0000006.png"]
+    assert drawn[0] == drawn[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(pictures[0]) as picture:
+            image = picture.read()
+    # Two rows of two pictures of 8, with white between.
+    assert image.shape == (3, 18, 18)
+    assert (image[:, :8, :8] == 0).all()
+    assert (image[:, :, 8:] == 255).all()
+
+
+def test_tensorboard_gets_the_figures_too(tmp_path: Path) -> None:
+    optimise(_net(), _loss, SETTINGS, folder=tmp_path, seed=0)
+    with warnings.catch_warnings():
+        # TensorBoard's reader, not ours to mend.
+        warnings.simplefilter("ignore")
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(tmp_path / "tensorboard"))
+        events.Reload()
+        (point,) = events.Scalars("loss")
+    with (tmp_path / "log.csv").open() as file:
+        (row,) = [row for row in csv.DictReader(file) if row["figure"] == "loss"]
+    assert point.step == int(row["step"]) == 6
+    assert point.value == pytest.approx(float(row["mean"]), abs=1e-5)
+
+
+def test_without_lightning_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"pip install ultrares\[train\]"):
+        optimise(_net(), _loss, SETTINGS, folder=tmp_path, seed=0)
+
+
+def test_an_accelerator_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"'gpu' cannot be used here: pass --accelerator cpu"):
+        optimise(
+            _net(),
+            _loss,
+            SETTINGS,
+            folder=tmp_path,
+            seed=0,
+            execution=Execution("gpu", devices=64),
+        )
+
+
 def test_the_weights_returned_are_averaged(tmp_path: Path) -> None:
     """After the first step the average is the net itself; after the second half of each."""
     seen: list[torch.Tensor] = []
@@ -70,7 +191,7 @@ def test_the_weights_returned_are_averaged(tmp_path: Path) -> None:
 
 
 def test_rate_warms_up_and_falls_to_zero() -> None:
-    rates = [loop._rate(step, OptimiserSection(steps=102, warmup=2)) for step in range(102)]
+    rates = [relative_rate(step, OptimiserSection(steps=102, warmup=2)) for step in range(102)]
     assert rates[:3] == [0.5, 1.0, 1.0]
     assert rates[52] == pytest.approx(0.5)
     assert 0 < rates[-1] < 1e-3

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from safetensors.torch import load_file
 
 from ultrares.api import load
-from ultrares.errors import OptionError, RasterError
+from ultrares.errors import ModelError, OptionError, RasterError
 from ultrares.methods.saved import CONFIG, WEIGHTS
 from ultrares.training import loop
+from ultrares.training.execution import Execution
 from ultrares.training.run import train_recipe
 
 SECTION = """
@@ -48,7 +50,8 @@ def _tiles(folder: Path, dtype: str = "uint8") -> Path:
     image = np.random.default_rng(0).integers(0, 256, size=(4, 256, 256)).astype(dtype)
     with rasterio.open(
         folder / "a.tif", "w", driver="GTiff", count=4, height=256, width=256, dtype=dtype,
-        transform=rasterio.Affine(2, 0, 0, 0, -2, 0),
+        # Or GDAL takes the fourth band for alpha.
+        photometric="minisblack", transform=rasterio.Affine(2, 0, 0, 0, -2, 0),
     ) as raster:  # fmt: skip
         raster.write(image)
     return folder
@@ -66,44 +69,91 @@ def test_a_recipe_becomes_a_model_that_works(recipe: Path, tmp_path: Path) -> No
         assert torch.equal(fine.double().view(3, 6, 2, 7, 2).mean((2, 4)), image.double())
     # A finished run is not trained again.
     before = (folder / "model.safetensors").read_bytes()
-    assert train_recipe(recipe, tmp_path / "tiles", tmp_path / "out") == folder
+    again = train_recipe(recipe, tmp_path / "tiles", tmp_path / "out", existing="resume")
+    assert again == folder
     assert (folder / "model.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("saves", [1, 3])
+@pytest.mark.parametrize("stopped_in", ["backbone", "denoiser"])
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(
-    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saves: int
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: str
 ) -> None:
-    """Stopped within the backbone (after its first save) or the denoiser (after its first)."""
+    """Stopped in the second step of a stage, after a save of the first."""
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 1)
     tiles = _tiles(tmp_path / "tiles")
     straight = train_recipe(recipe, tiles, tmp_path / "straight")
-    save, count = loop._save, 0
 
-    def stop_after(path: Path, state: dict[str, object]) -> None:
-        nonlocal count
-        save(path, state)
-        count += 1
-        if count == saves:
+    def stop(stage: str, done: int, total: int) -> None:
+        assert total == 2
+        if (stage, done) == (stopped_in, 2):
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched:
-        patched.setattr(loop, "_save", stop_after)
-        with pytest.raises(KeyboardInterrupt):
-            train_recipe(recipe, tiles, tmp_path / "stopped")
-    resumed = train_recipe(recipe, tiles, tmp_path / "stopped")
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(recipe, tiles, tmp_path / "stopped", execution=Execution(progress=stop))
+    saved = torch.load(tmp_path / "stopped" / stopped_in / loop.CHECKPOINT, weights_only=True)
+    assert saved["global_step"] == 1
+    resumed = train_recipe(recipe, tiles, tmp_path / "stopped", existing="resume")
     assert (resumed / WEIGHTS).read_bytes() == (straight / WEIGHTS).read_bytes()
     assert (resumed / CONFIG).read_text() == (straight / CONFIG).read_text()
 
 
+def test_a_run_is_never_mixed_with_another(recipe: Path, tmp_path: Path) -> None:
+    tiles, out = _tiles(tmp_path / "tiles"), tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    train_recipe(recipe, tiles, out, steps=1)
+    with pytest.raises(OptionError, match="holds a training run already: pass --resume"):
+        train_recipe(recipe, tiles, out, steps=1)
+    with pytest.raises(
+        OptionError, match=r"begun with another recipe.*backbone\.optimiser differs"
+    ):
+        train_recipe(recipe, tiles, out, existing="resume")
+    first = (out / "model" / WEIGHTS).read_bytes()
+    train_recipe(recipe, tiles, out, existing="restart")
+    assert (out / "model" / WEIGHTS).read_bytes() != first
+    assert (out / "notes.txt").read_text() == "mine"
+    (out / "recipe.json").write_text("{}")
+    with pytest.raises(OptionError, match=r"recipe\.json is damaged"):
+        train_recipe(recipe, tiles, out, existing="resume")
+
+
 def test_a_checkpoint_of_another_network_is_named(recipe: Path, tmp_path: Path) -> None:
     tiles = _tiles(tmp_path / "tiles")
-    train_recipe(recipe, tiles, tmp_path / "out")
+    train_recipe(recipe, tiles, tmp_path / "out", steps=1)
+    (tmp_path / "out" / "recipe.json").unlink()
     recipe.write_text(recipe.read_text().replace("width = 8", "width = 16"))
-    with pytest.raises(OptionError, match=r"checkpoint .*checkpoint\.pt is of another network"):
-        train_recipe(recipe, tiles, tmp_path / "out")
+    with pytest.raises(OptionError, match=r"checkpoint .*checkpoint\.ckpt is of another network"):
+        train_recipe(recipe, tiles, tmp_path / "out", steps=1)
 
 
-def test_tiles_of_another_type_are_refused(recipe: Path, tmp_path: Path) -> None:
-    with pytest.raises(RasterError, match="unsigned 8-bit"):
-        train_recipe(recipe, _tiles(tmp_path / "tiles", "uint16"), tmp_path / "out")
+def test_unusable_data_is_refused_before_anything_is_written(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(RasterError, match="no folder"):
+        train_recipe(recipe, tmp_path / "none", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tiles_of_another_type_are_welcome(recipe: Path, tmp_path: Path) -> None:
+    tiles = _tiles(tmp_path / "tiles", "uint16")
+    assert load(train_recipe(recipe, tiles, tmp_path / "out", steps=1)).name == "tiny"
+
+
+def test_fine_tuning_starts_from_a_model(recipe: Path, tmp_path: Path) -> None:
+    """After a step of no rate to speak of, the weights are still those of the model."""
+    tiles = _tiles(tmp_path / "tiles")
+    start = train_recipe(recipe, tiles, tmp_path / "first", steps=1)
+    text = recipe.read_text()
+    slow = text.replace("steps = 2", "steps = 2\nrate = 1e-12")
+    for stage in ("backbone", "denoiser"):
+        slow = slow.replace(f"[{stage}]", f'[{stage}]\nseed = 7\nstart_from = "{start}"')
+    recipe.write_text(slow)
+    tuned = train_recipe(recipe, tiles, tmp_path / "second", steps=1)
+    before, after = load_file(start / WEIGHTS), load_file(tuned / WEIGHTS)
+    assert before.keys() == after.keys()
+    for key, value in before.items():
+        torch.testing.assert_close(after[key], value, rtol=1e-3, atol=1e-6)
+    recipe.write_text(slow.replace("width = 8", "width = 16"))
+    with pytest.raises(ModelError, match=r"start_from .*its backbone is of another size"):
+        train_recipe(recipe, tiles, tmp_path / "third", steps=1)
+    recipe.write_text(slow.replace(str(start), "nobody"))
+    with pytest.raises(ModelError, match="unknown model 'nobody'"):
+        train_recipe(recipe, tiles, tmp_path / "fourth", steps=1)

@@ -14,6 +14,7 @@ from ultrares.cli.degrade import degrade
 from ultrares.cli.doctor import doctor
 from ultrares.cli.info import info
 from ultrares.cli.models import models
+from ultrares.cli.train import train
 from ultrares.cli.upscale import upscale
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (upscale, check, info, models, doctor, degrade):
+for command in (upscale, check, info, models, doctor, degrade, train):
     app.command()(command)
 
 

@@ -11,9 +11,11 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -31,7 +33,12 @@ class ThroughputColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """The recent throughput, or a placeholder before there is one."""
-        return Text("- MPix/s" if task.speed is None else f"{task.speed / 1e6:.2f} MPix/s")
+        return Text("- MPix/s" if task.speed is None else megapixels(task.speed))
+
+
+def megapixels(speed: float) -> str:
+    """A speed in pixels a second."""
+    return f"{speed / 1e6:.2f} MPix/s"
 
 
 class PlainLines:
@@ -41,11 +48,17 @@ class PlainLines:
         label: What is being done.
         stream: Where the lines go.
         clock: Seconds from any fixed start.
+        in_words: A speed, in whatever is counted a second, as a person reads it.
     """
 
     def __init__(
-        self, label: str, stream: TextIO, clock: Callable[[], float] = time.monotonic
+        self,
+        label: str,
+        stream: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+        in_words: Callable[[float], str] = megapixels,
     ) -> None:
+        self._in_words = in_words
         self._label = label
         self._stream = stream
         self._clock = clock
@@ -62,7 +75,7 @@ class PlainLines:
         self._last_step, self._last_time = step, now
         speed = done / (now - self._started)
         self._stream.write(
-            f"{self._label}: {done / total:.0%}, {speed / 1e6:.2f} MPix/s, "
+            f"{self._label}: {done / total:.0%}, {self._in_words(speed)}, "
             f"{(total - done) / speed:.0f} s left\n"
         )
         self._stream.flush()
@@ -91,3 +104,48 @@ def progress_on_stderr(label: str) -> Iterator[Report]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def steps_on_stderr() -> Iterator[Callable[[str, int, int], None]]:
+    """Show on stderr how far each stage of a training is, while the block runs.
+
+    Yields:
+        The function to report a stage, its steps done and its steps in total to.
+    """
+    if not sys.stderr.isatty():
+        yield _plain_steps_of(sys.stderr)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                # A resumed stage has not done its first steps in this time.
+                tasks[stage] = bar.add_task(stage, total=total, completed=done)
+            bar.update(tasks[stage], completed=done)
+
+        yield report
+
+
+def _plain_steps_of(stream: TextIO) -> Callable[[str, int, int], None]:
+    """Plain lines for each stage in turn; a resumed stage counts from where it goes on."""
+    stages: dict[str, tuple[int, PlainLines]] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage not in stages:
+            label = f"training {stage}"
+            stages[stage] = (
+                done - 1,
+                PlainLines(label, stream, in_words=lambda speed: f"{speed:.2f} steps/s"),
+            )
+        before, lines = stages[stage]
+        lines(done - before, total - before)
+
+    return report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,6 +38,10 @@ class Pair:
     target: Tensor
     sensor: SensorModel
     depth: int
+
+    def to(self, device: torch.device) -> Pair:
+        """The same pair with its pixels on a device."""
+        return replace(self, image=self.image.to(device), target=self.target.to(device))
 
 
 def degrade_tiles(tiles: np.ndarray, sensor: SensorModel, factor: int) -> np.ndarray:

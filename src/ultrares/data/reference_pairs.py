@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.data.pairs import MARGINS, WHOLE, as_unit, degrade_tiles, turn
+from ultrares.data.tiles import Tiles
 from ultrares.errors import RasterError
 from ultrares.scene.spectral_match import spectral_match
 from ultrares.sensor.models import SensorModel
@@ -52,6 +53,27 @@ class ReferenceMixture:
 
 
 @dataclass(frozen=True)
+class CropMixture:
+    """Which crops are drawn.
+
+    Attributes:
+        sensors: Sensors and how often each is drawn.
+        depths: How often depth 0, 1 and 2 of a cascade are drawn.
+        octaves: How often each ground sampling distance is drawn: the tiles' own, and 2, 4, 8 times it.
+        crop: Side of ``ReferencePair.image`` in pixels, a multiple of 16.
+        batch: Crops in a batch; smaller crops come in larger batches.
+        any_bands: Share of batches that show three bands drawn with repetition instead of RGB.
+    """
+
+    sensors: dict[SensorModel, float]
+    depths: Sequence[float]
+    octaves: Sequence[float]
+    crop: int
+    batch: int
+    any_bands: float
+
+
+@dataclass(frozen=True)
 class ReferencePair:
     """A batch for one x2 level.
 
@@ -71,22 +93,29 @@ class ReferencePair:
     depth: int
     octave: int
 
+    def to(self, device: torch.device) -> ReferencePair:
+        """The same pair with its pixels on a device."""
+        reference = None if self.reference is None else self.reference.to(device)
+        return replace(
+            self, image=self.image.to(device), target=self.target.to(device), reference=reference
+        )
 
-def group_by_place(names: Sequence[str], pattern: str) -> list[list[int]]:
-    """Tiles that show one place: those whose names give the same groups of a regular expression.
+
+def group_by_place(tiles: Tiles, pattern: str) -> list[list[int]]:
+    """Tiles that show one place: cut at one corner of files whose names give the same groups.
 
     Args:
-        names: File names without folder.
-        pattern: Must match a whole name to count; its groups name the place.
+        tiles: Tiles of rasters whose pixels lie on one grid wherever their names agree.
+        pattern: Regular expression; must match a whole file name to count, and its groups name the place.
 
     Returns:
-        Groups of two or more indices into ``names``.
+        Groups of two or more indices into ``tiles``.
     """
-    places: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for index, name in enumerate(names):
+    places: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for index, (name, corner) in enumerate(zip(tiles.names, tiles.corners, strict=True)):
         found = re.fullmatch(pattern, name)
         if found:
-            places[found.groups()].append(index)
+            places[(*found.groups(), corner)].append(index)
     return [group for group in places.values() if len(group) > 1]
 
 
@@ -96,12 +125,7 @@ class ReferencePairSampler:
     Args:
         tiles: Shape (N, C, H, W), unsigned 8-bit; at least three bands, the first three RGB.
         places: Groups of tiles of one place (:func:`group_by_place`).
-        sensors: Sensors and how often each is drawn.
-        depths: How often depth 0, 1 and 2 of a cascade are drawn.
-        octaves: How often each ground sampling distance is drawn: the tiles' own, and 2, 4, 8 times it.
-        crop: Side of ``ReferencePair.image`` in pixels, a multiple of 16.
-        batch: Crops in a batch; smaller crops come in larger batches.
-        any_bands: Share of batches that show three bands drawn with repetition instead of RGB.
+        crops: Which crops are drawn.
         mixture: The references.
 
     Raises:
@@ -112,13 +136,7 @@ class ReferencePairSampler:
         self,
         tiles: np.ndarray,
         places: Sequence[Sequence[int]],
-        *,
-        sensors: dict[SensorModel, float],
-        depths: Sequence[float],
-        octaves: Sequence[float],
-        crop: int,
-        batch: int,
-        any_bands: float,
+        crops: CropMixture,
         mixture: ReferenceMixture,
     ) -> None:
         rows, cols = (side - side % WHOLE for side in tiles.shape[-2:])
@@ -132,18 +150,18 @@ class ReferencePairSampler:
                 "no two tiles show one place, so there are no references to train with: check the "
                 "recipe's pattern of places, or set the share of offered references to 0"
             )
-        self._sensors = list(sensors)
-        self._shares = np.array(list(sensors.values())) / sum(sensors.values())
-        self._depths = np.array(depths) / sum(depths)
-        self._octaves = np.array(octaves) / sum(octaves)
-        self._crop, self._batch = crop, batch
-        self._any_bands, self._mixture = any_bands, mixture
+        self._sensors = list(crops.sensors)
+        self._shares = np.array(list(crops.sensors.values())) / sum(crops.sensors.values())
+        self._depths = np.array(crops.depths) / sum(crops.depths)
+        self._octaves = np.array(crops.octaves) / sum(crops.octaves)
+        self._crop, self._batch = crops.crop, crops.batch
+        self._any_bands, self._mixture = crops.any_bands, mixture
         self._others = {
             tile: [other for other in group if other != tile] for group in places for tile in group
         }
         self._paired = np.array(sorted(self._others))
         truth = [tiles[..., :rows, :cols]]
-        while len(truth) < len(octaves):
+        while len(truth) < len(self._octaves):
             truth.append(degrade_tiles(truth[-1], self._sensors[0], 2))
         self._truth = truth
         self._coarse: dict[tuple[int, SensorModel, int], np.ndarray] = {}
@@ -156,7 +174,9 @@ class ReferencePairSampler:
         crop = min(self._crop, CROPS[octave][depth])
         batch = self._batch * max(1, (self._crop // crop) ** 2 // 2)
         offered = rng.random() < self._mixture.offered
-        original, target, reference = self._crops(rng, octave, sensor, depth, crop, batch, offered)
+        original, target, reference = self._crops(
+            rng, octave, sensor, depth, crop, batch, offered=offered
+        )
         image = original
         for step in range(depth):
             there = None
@@ -189,6 +209,7 @@ class ReferencePairSampler:
         depth: int,
         crop: int,
         batch: int,
+        *,
         offered: bool,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Originals, targets and references of a batch, with the margins that a cascade needs."""

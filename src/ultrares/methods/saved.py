@@ -31,6 +31,9 @@ from ultrares.types import Backbone
 
 Net = TypeVar("Net", bound=nn.Module)
 
+Role = Literal["backbone", "pyramid", "details", "denoiser"]
+"""What a network is for."""
+
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
@@ -215,6 +218,29 @@ def verify_checksum(folder: Path, manifest: Manifest) -> None:
             f"weights {path} are corrupt: their sha256 starts with {found[:12]}, but {CONFIG} says "
             f"{(manifest.sha256 or 'nothing')[:12]}; install or download the model again"
         )
+
+
+def read_weights(
+    folder: Path, manifest: Manifest, role: Role, *, level: int = 0
+) -> dict[str, torch.Tensor]:
+    """The weights of one network of a model in single precision, to train on; none if it has none.
+
+    Args:
+        folder: The model's folder.
+        manifest: Its manifest.
+        role: Which of its networks.
+        level: Which of its weight sets.
+
+    Raises:
+        ModelError: The weights are missing or corrupt.
+    """
+    prefix = f"{level}.{role}."
+    state = _read_weights(folder, manifest)
+    return {
+        key.removeprefix(prefix): value.float()
+        for key, value in state.items()
+        if key.startswith(prefix)
+    }
 
 
 def _read_weights(folder: Path, manifest: Manifest) -> dict[str, torch.Tensor]:

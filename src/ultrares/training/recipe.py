@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ultrares.errors import OptionError
 from ultrares.sensor.models import parse_sensor
@@ -15,16 +23,59 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Part = Annotated[float, Field(ge=0)]
 Weight = Annotated[float, Field(gt=0)]
 
+Variation = Literal["squared", "absolute"]
+Preset = Literal["pixel", "full", "paper"]
+PRESETS: dict[str, dict[str, Any]] = {
+    "pixel": {},
+    "full": {"structure": 1.0, "bands": 0.1, "smoothness": 0.001},
+    "paper": {"structure": 1.0, "bands": 0.1, "smoothness": 2.0},
+}
+
+SHELVES = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[3] / "recipes")
+"""Where recipes are kept that have a name: in the package, and beside it in a checkout."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReferencesSection(_Section):
+    """Which reference images are offered, and what is wrong with some of them."""
+
+    places: str
+    """Regular expression for file names; files whose groups agree show one place at several dates."""
+    offered: Share = 0.5
+    """Share of batches with references."""
+    wrong: Share = 0.12
+    """Share of references that show another place."""
+    blurred: Share = 0.1
+    """Share of references no finer than what they are offered to."""
+    shifted: Share = 0.2
+    """Share of references shifted by a pixel of the result."""
+    jitter: Part = 0.35
+    """Largest change in contrast, as an exponent of two of a gamma."""
+
+    @field_validator("places")
+    @classmethod
+    def _names_places(cls, places: str) -> str:
+        try:
+            groups = re.compile(places).groups
+        except re.error as error:
+            raise ValueError(f"{places!r} is no regular expression: {error}") from error
+        if not groups:
+            raise ValueError(f"{places!r} has no group that would name a place")
+        return places
 
 
 class DataSection(_Section):
     """What the model sees."""
 
     pattern: str = "*.tif"
-    """Files of the data folder that are tiles."""
+    """Files of the data folder that are trained on; ``**/*.tif`` looks into subfolders."""
+    tile: Annotated[int, Field(ge=16, multiple_of=16)] = 256
+    """Side of the tiles that they are cut into, in pixels; no crop can be larger."""
+    alpha_is_light: bool = False
+    """Whether bands marked as alpha carry light, such as near infrared in a file written as RGBA."""
     sensors: Annotated[dict[str, Weight], Field(min_length=1)]
     """Sensor models and how often each is drawn."""
     depths: tuple[Part, Part, Part]
@@ -36,7 +87,11 @@ class DataSection(_Section):
     any_bands: Share = 0.2
     """Share of batches of three arbitrary bands instead of RGB."""
     coarser: Share = 0.3
-    """Share of batches at the second, coarser ground sampling distance."""
+    """Share of batches at the second, coarser ground sampling distance, where there are no octaves."""
+    octaves: tuple[Part, Part, Part, Part] = (0.4, 0.25, 0.2, 0.15)
+    """Stages with references: how often the truth is a tile, and a tile reduced by 2, 4 and 8."""
+    references: ReferencesSection | None = None
+    """Stages with references: where they come from; none are offered without."""
 
     @field_validator("sensors")
     @classmethod
@@ -77,18 +132,105 @@ class OptimiserSection(_Section):
     """Decay of the averaged weights, which are the ones kept."""
 
 
-class Stage(_Section):
-    """One network and how it is trained."""
+class LossSection(_Section):
+    """What the estimated image is compared with the truth by: a preset, numbers, or both.
+
+    ``pixel`` is the mean absolute error alone. ``full`` is the WaveDiffUR paper's image loss with a weight
+    of the total variation that keeps detail, and ``paper`` is that loss to the letter, which erases it.
+    Numbers beside a preset take the place of the preset's.
+    """
+
+    preset: Preset = "pixel"
+    pixel: Part = 1.0
+    """Weight of the mean absolute error."""
+    structure: Part = 0.0
+    """Weight of 1 - SSIM."""
+    bands: Part = 0.0
+    """Weight of the detail bands' squared error, the paper's lambda_1."""
+    smoothness: Part = 0.0
+    """Weight of the detail bands' total variation, the paper's lambda_2."""
+    variation: Variation = "squared"
+    """Total variation by squared differences, as the paper, or by absolute ones, which spare edges."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: object) -> object:
+        # A wrong preset is reported by its own field.
+        if isinstance(given, dict) and given.get("preset") in PRESETS:
+            return {**PRESETS[given["preset"]], **given}
+        return given
+
+    @model_validator(mode="after")
+    def _compares_something(self) -> Self:
+        if not (self.pixel or self.structure or self.bands):
+            raise ValueError("at least one of pixel, structure and bands needs a weight above 0")
+        return self
+
+
+class RestorationNetSection(_Section):
+    """How large the cross-scale pyramid and the high-frequency restoration are."""
+
+    width: Annotated[int, Field(ge=8)] = 96
+    """Channels of the pyramid; a multiple of its heads."""
+    heads: Annotated[int, Field(ge=1)] = 12
+    """Attention heads of the pyramid."""
+    blocks: Annotated[int, Field(ge=1)] = 1
+    """Cross-scale blocks of the pyramid."""
+    detail_width: Annotated[int, Field(ge=8)] = 64
+    """Channels of the high-frequency restoration; a multiple of its heads."""
+    detail_heads: Annotated[int, Field(ge=1)] = 8
+    """Attention heads of the high-frequency restoration."""
+
+    @model_validator(mode="after")
+    def _heads_divide_widths(self) -> Self:
+        if self.width % self.heads or self.detail_width % self.detail_heads:
+            raise ValueError("widths must be multiples of their numbers of heads")
+        return self
+
+
+class AnyStage(_Section):
+    """What all stages have."""
 
     seed: int = 0
     """Seed of initial weights and of every draw."""
+    start_from: str | None = None
+    """Model whose weights the network starts from: a name, a folder or a hub id; none for fresh ones."""
     data: DataSection
-    net: NetSection
     optimiser: OptimiserSection
+
+    def capped(self, steps: int) -> Self:
+        """The same stage with so many steps at most."""
+        least = min(steps, self.optimiser.steps)
+        return self.model_copy(
+            update={"optimiser": self.optimiser.model_copy(update={"steps": least})}
+        )
+
+
+class Stage(AnyStage):
+    """One network and how it is trained."""
+
+    net: NetSection
+    loss: LossSection = LossSection()
+    """What the backbone's image is compared by; a denoiser has its own loss."""
+
+
+DenoiserStage = Stage
+
+
+class RestorationStage(AnyStage):
+    """The pyramid and the high-frequency restoration of Algorithm 2, trained around a frozen backbone."""
+
+    net: RestorationNetSection = RestorationNetSection()
+    loss: LossSection = LossSection()
+    conditions: Part = 0.2
+    """Weight of the absolute error of what the conditions alone would give."""
 
 
 class Recipe(_Section):
-    """A model: its backbone first, then the denoiser around it."""
+    """A model: its backbone first, then what restores details around it, then the denoiser.
+
+    Without a restoration stage the model is Algorithm 1, with one it is Algorithm 2.
+    """
 
     name: str
     """Name of the model that the recipe makes."""
@@ -97,7 +239,8 @@ class Recipe(_Section):
     trained_on: str
     """The data, in words."""
     backbone: Stage
-    denoiser: Stage
+    restoration: RestorationStage | None = None
+    denoiser: DenoiserStage
 
     @field_validator("backbone")
     @classmethod
@@ -108,7 +251,23 @@ class Recipe(_Section):
     @classmethod
     def _denoiser_has_three_runs(cls, stage: Stage) -> Stage:
         # Found here rather than after the backbone has been trained.
+        if "loss" in stage.model_fields_set:
+            raise ValueError(
+                "loss belongs to the backbone: a denoiser is trained by denoising alone"
+            )
         return _with_blocks(stage, 3)
+
+    @property
+    def stages(self) -> dict[str, AnyStage]:
+        """The stages by name, in the order they are trained in."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in values.items() if isinstance(value, AnyStage)}
+
+    def capped(self, steps: int) -> Recipe:
+        """The same recipe with so many steps a stage at most: a rehearsal."""
+        return self.model_copy(
+            update={name: stage.capped(steps) for name, stage in self.stages.items()}
+        )
 
 
 def _with_blocks(stage: Stage, count: int) -> Stage:
@@ -116,6 +275,25 @@ def _with_blocks(stage: Stage, count: int) -> Stage:
     if found != count:
         raise ValueError(f"net.blocks must list {count} number(s) here, but lists {found}")
     return stage
+
+
+def find_recipe(name: str | Path) -> Path:
+    """The file of a recipe: a path, or the name of one that comes with ultrares.
+
+    Raises:
+        OptionError: There is neither.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        return path
+    for shelf in SHELVES:
+        shelved = shelf / f"{name}.toml"
+        if shelved.is_file():
+            return shelved
+    known = sorted({file.stem for shelf in SHELVES for file in shelf.glob("*.toml")})
+    raise OptionError(
+        f"no recipe is called {str(name)!r}: pass a TOML file, or one of {', '.join(known)}"
+    )
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -2,63 +2,173 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
-from ultrares.data.tiles import load_tiles
-from ultrares.errors import RasterError
-from ultrares.methods.saved import BackboneConfig, DenoiserConfig, Manifest, save_model
+from ultrares.data.tiles import Tiles, cut_tiles
+from ultrares.methods.residual_bands import ResidualBands
+from ultrares.methods.saved import (
+    BackboneConfig,
+    DenoiserConfig,
+    DetailsConfig,
+    Manifest,
+    PyramidConfig,
+    save_model,
+)
 from ultrares.training.backbone_stage import pair_sampler, train_backbone
 from ultrares.training.denoiser_stage import means_of_backbone, train_denoiser
-from ultrares.training.recipe import read_recipe
+from ultrares.training.execution import Execution
+from ultrares.training.folder import MODEL, Existing, begin
+from ultrares.training.loop import require_lightning
+from ultrares.training.recipe import DataSection, Recipe, find_recipe, read_recipe
+from ultrares.training.restoration_stage import (
+    means_of_restorer,
+    reference_sampler,
+    train_restoration,
+)
 
 
-def train_recipe(recipe_path: Path, data: Path, out: Path) -> Path:
-    """Train a recipe's backbone and denoiser and save them as a model.
+def train_recipe(
+    recipe_path: str | Path,
+    data: Path,
+    out: Path,
+    *,
+    existing: Existing = "refuse",
+    steps: int | None = None,
+    execution: Execution | None = None,
+) -> Path:
+    """Train a recipe's networks and save them as a model.
 
     Args:
-        recipe_path: TOML recipe; a Markdown file of the same name beside it becomes the model card.
-        data: Folder of tiles, unsigned 8-bit, three bands or more.
+        recipe_path: TOML recipe, or the name of one that comes with ultrares; a Markdown file of the same
+            name beside it becomes the model card.
+        data: Folder of rasters, of any size, data type and number of bands.
         out: Folder of checkpoints, logs and, in ``model``, the result.
+        existing: What to do with a run that ``out`` holds already.
+        steps: The most steps that any stage makes; None for those of the recipe.
+        execution: Where to compute; None for one process on the CPU.
 
     Returns:
         The model's folder, which :func:`ultrares.load` takes.
 
     Raises:
-        UltraresError: The recipe or the data cannot be used.
+        UltraresError: The recipe or the data cannot be used, or training is not installed.
+        KeyboardInterrupt: The run was interrupted; ``existing="resume"`` goes on from its last checkpoint.
     """
+    require_lightning()
+    recipe_path = find_recipe(recipe_path)
     recipe = read_recipe(recipe_path)
-    tiles = load_tiles(data, recipe.backbone.data.pattern)
-    if tiles.dtype != "uint8" or tiles.shape[1] < 3:
-        raise RasterError(
-            f"{data}: tiles must be unsigned 8-bit with three bands or more, "
-            f"found {tiles.dtype} with {tiles.shape[1]}"
-        )
-    autocast = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    net = train_backbone(recipe.backbone, tiles, folder=out / "backbone", autocast=autocast)
-    backbone = WaveletResidualBackbone(net.eval(), autocast=autocast)
-    draw = means_of_backbone(backbone, pair_sampler(tiles, recipe.denoiser.data))
-    denoiser, bands = train_denoiser(
-        recipe.denoiser, draw, folder=out / "denoiser", autocast=autocast
+    if steps is not None:
+        recipe = recipe.capped(steps)
+    execution = execution or Execution()
+
+    @cache
+    def tiles(pattern: str, side: int, *, alpha_is_light: bool) -> Tiles:
+        return cut_tiles(data, pattern, side=side, alpha_is_light=alpha_is_light)
+
+    def tiles_of(section: DataSection) -> Tiles:
+        return tiles(section.pattern, section.tile, alpha_is_light=section.alpha_is_light)
+
+    for stage in recipe.stages.values():
+        # What is wrong with the data is found before anything is written or trained.
+        tiles_of(stage.data)
+    if is_first_process():
+        begin(out, recipe, existing)
+    trained = _train(recipe, tiles_of, out, execution)
+    card = recipe_path.with_suffix(".md")
+    text = card.read_text() if card.exists() else f"# {recipe.name}\n\n{recipe.trained_on}\n"
+    if is_first_process():
+        manifest = _manifest(recipe, recipe_path.name, trained.bands)
+        save_model(out / MODEL, manifest, [trained.roles], card=text)
+    return out / MODEL
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """Networks by role, and the scale of what the denoiser denoises."""
+
+    roles: dict[str, nn.Module]
+    bands: ResidualBands
+
+
+def _train(
+    recipe: Recipe, tiles_of: Callable[[DataSection], Tiles], out: Path, execution: Execution
+) -> _Trained:
+    """Run the stages one after the other, each around what the ones before it made."""
+    autocast = convolves_in_bfloat16(execution)
+    net = train_backbone(
+        recipe.backbone,
+        tiles_of(recipe.backbone.data).pixels,
+        folder=out / "backbone",
+        autocast=autocast,
+        execution=execution,
     )
+    roles: dict[str, nn.Module] = {"backbone": net.eval()}
+    around = tiles_of(recipe.denoiser.data)
+    if recipe.restoration is None:
+        backbone = WaveletResidualBackbone(net, autocast=autocast)
+        draw = means_of_backbone(backbone, pair_sampler(around.pixels, recipe.denoiser.data))
+    else:
+        restorer = train_restoration(
+            recipe.restoration,
+            net,
+            tiles_of(recipe.restoration.data),
+            folder=out / "restoration",
+            autocast=autocast,
+            execution=execution,
+        ).eval()
+        roles |= {"pyramid": restorer.pyramid, "details": restorer.details}
+        draw = means_of_restorer(restorer, reference_sampler(around, recipe.denoiser.data))
+    denoiser, bands = train_denoiser(
+        recipe.denoiser, draw, folder=out / "denoiser", autocast=autocast, execution=execution
+    )
+    # Drawing may have left the frozen networks on another device.
+    roles = {role: trained.cpu() for role, trained in roles.items()}
+    return _Trained({**roles, "denoiser": denoiser}, bands)
+
+
+def _manifest(recipe: Recipe, file: str, bands: ResidualBands) -> Manifest:
     before, inner, after = recipe.denoiser.net.blocks
-    manifest = Manifest(
+    sizes = recipe.restoration.net if recipe.restoration else None
+    return Manifest(
         name=recipe.name,
+        method="csp-wavediffur" if sizes else "wavediffur",
         backbone=BackboneConfig(
             kind="wavelet-residual",
             width=recipe.backbone.net.width,
             blocks=recipe.backbone.net.blocks[0],
         ),
+        pyramid=PyramidConfig(width=sizes.width, heads=sizes.heads, blocks=sizes.blocks)
+        if sizes
+        else None,
+        details=DetailsConfig(width=sizes.detail_width, heads=sizes.detail_heads)
+        if sizes
+        else None,
         denoiser=DenoiserConfig(
             width=recipe.denoiser.net.width, blocks=(before, inner, after), stds=bands.stds
         ),
         licence=recipe.licence,
         trained_on=recipe.trained_on,
-        recipe=recipe_path.name,
+        recipe=file,
     )
-    card = recipe_path.with_suffix(".md")
-    text = card.read_text() if card.exists() else f"# {recipe.name}\n\n{recipe.trained_on}\n"
-    save_model(out / "model", manifest, [{"backbone": net, "denoiser": denoiser}], card=text)
-    return out / "model"
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes, of the several that Lightning may have started."""
+    return (
+        int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
+    )
+
+
+def convolves_in_bfloat16(execution: Execution) -> bool:
+    """Whether the accelerator is faster in bfloat16 than in single precision."""
+    if execution.accelerator == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()

@@ -1,0 +1,44 @@
+"""The weights that a stage starts from: fresh ones, or those of a model to fine-tune."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ultrares.api import locate
+from ultrares.errors import ModelError
+from ultrares.methods.saved import Role, read_manifest, read_weights
+
+
+def start_from(net: nn.Module, role: Role, name: str | None) -> None:
+    """Fill a network with the weights of a saved model; of several weight sets, the first.
+
+    Args:
+        net: Updated in place; left alone if there is no name.
+        role: Which network of the model.
+        name: A name from ``ultrares models``, a folder or a hub id; None to keep fresh weights.
+
+    Raises:
+        ModelError: There is no such model, or its network is not of the size that the recipe says.
+    """
+    if name is None:
+        return
+    folder = locate(name)
+    saved = read_weights(folder, read_manifest(folder), role)
+    if not saved:
+        raise ModelError(
+            f"start_from {name!r}: this model has no {role} with weights to start from; "
+            f"remove start_from from the {role} of the recipe"
+        )
+    own = net.state_dict()
+    for key in sorted(own.keys() | saved.keys()):
+        here, there = own.get(key), saved.get(key)
+        if here is None or there is None or here.shape != there.shape:
+            sizes = [
+                "nothing" if value is None else " x ".join(map(str, value.shape))
+                for value in (there, here)
+            ]
+            raise ModelError(
+                f"start_from {name!r}: its {role} is of another size than net in the recipe ({key} is "
+                f"{sizes[0]} there and {sizes[1]} here): give net the sizes that `ultrares info {name}` shows"
+            )
+    net.load_state_dict(saved)
