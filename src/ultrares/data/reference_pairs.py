@@ -42,6 +42,8 @@ class ReferenceMixture:
         wrong: Share of references of another place.
         blurred: Share reduced and enlarged by two, as if they were no finer than the level's input.
         shifted: Share shifted by one pixel of the result.
+        simulated: Share made from the truth itself, spoilt by a blur, a shift, and another place's detail,
+            so that references are met that agree better with the scene than the real ones at hand.
         jitter: Largest exponent of two of a change in contrast (gamma).
     """
 
@@ -49,6 +51,7 @@ class ReferenceMixture:
     wrong: float = 0.12
     blurred: float = 0.1
     shifted: float = 0.2
+    simulated: float = 0.3
     jitter: float = 0.35
 
 
@@ -220,11 +223,12 @@ class ReferencePairSampler:
         if rng.random() < self._any_bands:
             bands = rng.choice(coarse.shape[1], 3)
         places = [length - side + 1 for length in coarse.shape[-2:]]
-        chosen = (
-            rng.choice(self._paired, batch) if offered else rng.integers(len(coarse), size=batch)
-        )
+        chosen = rng.integers(len(coarse), size=batch)
+        simulated = rng.random(batch) < self._mixture.simulated
+        if offered:
+            chosen = np.where(simulated, chosen, rng.choice(self._paired, batch))
         originals, targets, references = [], [], []
-        for tile in chosen:
+        for tile, made in zip(chosen, simulated, strict=True):
             row, col = rng.integers(places)
             rows = slice(row * factor, (row + side) * factor)
             cols = slice(col * factor, (col + side) * factor)
@@ -233,20 +237,41 @@ class ReferencePairSampler:
             originals.append(turn(original, turns, flip=flip))
             targets.append(turn(fine[tile, bands, rows, cols], turns, flip=flip))
             if offered:
-                matched = self._reference(rng, octave, int(tile), coarse[tile, bands])
+                image = (
+                    self._simulated(rng, octave, int(tile))
+                    if made
+                    else self._real(rng, octave, int(tile))
+                )
+                matched = self._matched(rng, image, coarse[tile, bands])
                 references.append(turn(matched[:, rows, cols], turns, flip=flip))
         told = torch.from_numpy(np.stack(references)) if offered else None
         return as_unit(originals), as_unit(targets), told
 
-    def _reference(
-        self, rng: np.random.Generator, octave: int, tile: int, scene: np.ndarray
-    ) -> np.ndarray:
-        """A reference for a whole tile, matched to its coarse scene (3, h, w), (3, H, W) in [0, 1]."""
-        mixture = self._mixture
+    def _tile(self, octave: int, tile: int) -> Tensor:
+        return torch.from_numpy(self._truth[octave][tile]).float().div_(255)
+
+    def _real(self, rng: np.random.Generator, octave: int, tile: int) -> Tensor:
+        """The place at another date, or now and then another place."""
         other = int(rng.choice(self._others[tile]))
-        if rng.random() < mixture.wrong:
+        if rng.random() < self._mixture.wrong:
             other = int(rng.integers(len(self._truth[octave])))
-        image = torch.from_numpy(self._truth[octave][other]).float().div_(255)
+        return self._tile(octave, other)
+
+    def _simulated(self, rng: np.random.Generator, octave: int, tile: int) -> Tensor:
+        """The place itself, blurred, shifted by parts of a pixel, with some detail of another place."""
+        image = self._tile(octave, tile)
+        kernel = (
+            _gaussian(rng.uniform(0.2, 0.8), rng.uniform(-0.7, 0.7)),
+            _gaussian(rng.uniform(0.2, 0.8), rng.uniform(-0.7, 0.7)),
+        )
+        image = _separably(image, *kernel)
+        other = self._tile(octave, int(rng.integers(len(self._truth[octave]))))
+        detail = other - _separably(other, _gaussian(1.5, 0.0), _gaussian(1.5, 0.0))
+        return (image + float(rng.uniform(0, 0.8)) * detail).clamp(0, 1)
+
+    def _matched(self, rng: np.random.Generator, image: Tensor, scene: np.ndarray) -> np.ndarray:
+        """A reference (C, H, W) changed a little and matched to its coarse scene, (3, H, W) in [0, 1]."""
+        mixture = self._mixture
         image = image ** float(2 ** rng.uniform(-mixture.jitter, mixture.jitter))
         if rng.random() < mixture.blurred:
             image = _blurred(image)
@@ -259,6 +284,18 @@ class ReferencePairSampler:
         flat = image.flatten(1).numpy()
         matched = weights.astype(np.float32) @ flat + offsets.astype(np.float32)[:, None]
         return matched.reshape(len(scene), *image.shape[1:])
+
+
+def _gaussian(std: float, centre: float) -> Tensor:
+    """Weights at -4 to 4 of a Gaussian about ``centre``."""
+    weights = torch.exp(-0.5 * ((torch.arange(-4, 5) - centre) / std) ** 2)
+    return weights / weights.sum()
+
+
+def _separably(image: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    """An image (C, H, W) weighted along rows and columns; its edge pixels are repeated."""
+    wide = F.pad(image[:, None], (4, 4, 4, 4), mode="replicate")
+    return F.conv2d(F.conv2d(wide, rows.view(1, 1, -1, 1)), cols.view(1, 1, 1, -1))[:, 0]
 
 
 def _blurred(image: Tensor) -> Tensor:

@@ -52,6 +52,8 @@ class ReferencesSection(_Section):
     """Share of references no finer than what they are offered to."""
     shifted: Share = 0.2
     """Share of references shifted by a pixel of the result."""
+    simulated: Share = 0.3
+    """Share made from the truth itself, blurred, shifted and mixed with another place's detail."""
     jitter: Part = 0.35
     """Largest change in contrast, as an exponent of two of a gamma."""
 
@@ -218,12 +220,12 @@ DenoiserStage = Stage
 
 
 class RestorationStage(AnyStage):
-    """The pyramid and the high-frequency restoration of Algorithm 2, trained around a frozen backbone."""
+    """The pyramid and the high-frequency restoration of Algorithm 2, trained with their backbone."""
 
     net: RestorationNetSection = RestorationNetSection()
     loss: LossSection = LossSection()
-    conditions: Part = 0.2
-    """Weight of the absolute error of what the conditions alone would give."""
+    exits: Part = 0.2
+    """Weight of the absolute error of what the backbone, or the conditions on it, would give alone."""
 
 
 class Recipe(_Section):

@@ -1,4 +1,4 @@
-"""Train the cross-scale pyramid and the high-frequency module of Algorithm 2 around a backbone."""
+"""Train the cross-scale pyramid and the high-frequency module of Algorithm 2 with their backbone."""
 
 from __future__ import annotations
 
@@ -53,13 +53,17 @@ class Exits:
 
 
 class Restorer(nn.Module):
-    """The networks of Algorithm 2's conditional mean, of which the backbone stays as it is."""
+    """The networks of Algorithm 2's conditional mean.
+
+    The backbone learns from batches without a reference only: those with one are there to learn what to
+    believe of it, and the backbone's own work must not lean on it.
+    """
 
     def __init__(
         self, backbone: WaveletResidualNet, settings: RestorationNetSection, *, autocast: bool
     ) -> None:
         super().__init__()
-        self.backbone = backbone.requires_grad_(requires_grad=False)
+        self.backbone = backbone
         self.pyramid = CrossScalePyramid(
             width=settings.width, heads=settings.heads, blocks=settings.blocks
         )
@@ -68,8 +72,7 @@ class Restorer(nn.Module):
 
     def forward(self, image: Tensor, reference: Tensor | None, *, mtf: float, depth: int) -> Exits:
         """Restore ``image`` (B, C, h, w) with a reference (B, C, 2 * h, 2 * w) or without."""
-        with torch.no_grad():
-            # Any pre-trained super-resolver stands here, so it is taken as it is.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and reference is None):
             backbone = WaveletResidualBackbone(self.backbone, autocast=self.autocast)
             restored = backbone(image, mtf=mtf, depth=depth)
         parts = CrossScale(self.pyramid, self.details, self.autocast)
@@ -117,6 +120,7 @@ def reference_sampler(tiles: Tiles, settings: DataSection) -> ReferencePairSampl
             wrong=given.wrong,
             blurred=given.blurred,
             shifted=given.shifted,
+            simulated=given.simulated,
             jitter=given.jitter,
         )
     return ReferencePairSampler(
@@ -147,14 +151,14 @@ class Restoration:
     stage: RestorationStage
 
     def loss(self, model: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        """The image loss of the result, and the absolute error of the conditions alone."""
+        """The image loss of the result, and the absolute error of what was there before."""
         pair, exits = self._draw(model, rng)
+        before = exits.restored if exits.conditioned is None else exits.conditioned
         value = image_loss(exits.result, pair.target, self.stage.loss)
-        kind = "alone"
-        if exits.conditioned is not None:
-            value = value + self.stage.conditions * F.l1_loss(exits.conditioned, pair.target)
-            kind = "with reference"
-        gain = _psnr(exits.result.detach(), pair.target) - _psnr(exits.restored, pair.target)
+        value = value + self.stage.exits * F.l1_loss(before, pair.target)
+        kind = "alone" if exits.conditioned is None else "with reference"
+        restored = exits.restored.detach()
+        gain = _psnr(exits.result.detach(), pair.target) - _psnr(restored, pair.target)
         name = f"dB over backbone, {kind}, octave {pair.octave}, depth {pair.depth}"
         return value, {name: gain}
 
@@ -187,11 +191,11 @@ def train_restoration(
     autocast: bool,
     execution: Execution | None = None,
 ) -> Restorer:
-    """Train pyramid and details of a recipe's restoration stage around a frozen backbone.
+    """Train pyramid and details of a recipe's restoration stage, and their backbone on.
 
     Args:
         stage: Sizes, references, schedule.
-        backbone: Trained; stays as it is.
+        backbone: Trained; updated in place.
         tiles: What to train on.
         folder: Where checkpoint, log and previews are kept.
         autocast: Whether to compute in bfloat16.

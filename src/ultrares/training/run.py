@@ -124,7 +124,11 @@ def _train(
             autocast=autocast,
             execution=execution,
         ).eval()
-        roles |= {"pyramid": restorer.pyramid, "details": restorer.details}
+        roles = {
+            "backbone": restorer.backbone,
+            "pyramid": restorer.pyramid,
+            "details": restorer.details,
+        }
         draw = means_of_restorer(restorer, reference_sampler(around, recipe.denoiser.data))
     denoiser, bands = train_denoiser(
         recipe.denoiser, draw, folder=out / "denoiser", autocast=autocast, execution=execution
