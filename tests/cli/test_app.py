@@ -8,7 +8,7 @@ import pytest
 
 import ultrares
 
-COMMANDS = ("upscale", "check", "info", "models", "doctor", "degrade")
+COMMANDS = ("upscale", "check", "info", "models", "doctor", "degrade", "train")
 
 
 def test_help_names_every_command(run):
@@ -44,6 +44,7 @@ def test_version_is_that_of_the_package(run):
         ("info",),
         ("models", "--loud"),
         ("degrade", "in.tif", "out.tif"),
+        ("train",),
     ],
 )
 def test_wrong_usage_exits_2_and_calls_nothing(run, api, arguments):

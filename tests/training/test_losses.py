@@ -24,7 +24,7 @@ def test_ssim_is_that_of_skimage() -> None:
     estimate, truth = _images(2, 3, 24, 31)
     expected = np.mean(
         [
-            structural_similarity(
+            structural_similarity(  # type: ignore[no-untyped-call]
                 ours, theirs, data_range=1.0, channel_axis=0, gaussian_weights=True, sigma=1.5,
                 use_sample_covariance=False,
             )

@@ -6,7 +6,7 @@ import pytest
 
 from ultrares.errors import OptionError
 from ultrares.sensor.models import parse_sensor
-from ultrares.training.recipe import read_recipe
+from ultrares.training.recipe import find_recipe, read_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 NAIP = RECIPES[0].with_name("wavediffur-naip.toml")
@@ -55,3 +55,26 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"none\.toml"):
         read_recipe(tmp_path / "none.toml")
+
+
+def test_recipes_are_found_by_name_or_path(tmp_path: Path) -> None:
+    assert find_recipe("smoke").samefile(NAIP.with_name("smoke.toml"))
+    mine = tmp_path / "recipe.txt"
+    mine.touch()
+    assert find_recipe(mine) == mine
+    with pytest.raises(OptionError, match=r"'smok': pass a TOML file, or one of finetune, smoke"):
+        find_recipe("smok")
+
+
+def test_a_loss_on_the_denoiser_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(NAIP.read_text() + '[denoiser.loss]\npreset = "full"\n')
+    with pytest.raises(OptionError, match="loss belongs to the backbone"):
+        read_recipe(path)
+
+
+def test_a_cap_shortens_every_stage_and_lengthens_none() -> None:
+    recipe = read_recipe(NAIP).capped(5000)
+    steps = {name: stage.optimiser.steps for name, stage in recipe.stages.items()}
+    assert steps == {"backbone": 5000, "denoiser": 3000}
+    assert recipe.denoiser == read_recipe(NAIP).denoiser
