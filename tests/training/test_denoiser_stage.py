@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.nets.wavelet_residual import WaveletResidualNet
+from ultrares.sensor.models import Box
 from ultrares.training import denoiser_stage
-from ultrares.training.backbone_stage import cascade_level, pair_sampler
-from ultrares.training.denoiser_stage import conditional_mean, measure_stds, train_denoiser
+from ultrares.training.backbone_stage import pair_sampler
+from ultrares.training.denoiser_stage import means_of_backbone, measure_stds, train_denoiser
 from ultrares.training.recipe import Stage
 
 STAGE = Stage.model_validate(
@@ -30,6 +31,8 @@ STAGE = Stage.model_validate(
     }
 )
 TILES = np.random.default_rng(0).integers(0, 256, size=(3, 4, 128, 128)).astype(np.uint8)
+
+CPU = torch.device("cpu")
 
 Loss = Callable[[nn.Module, np.random.Generator], tuple[Tensor, dict[str, float]]]
 
@@ -63,11 +66,8 @@ def test_loss_is_the_squared_error_of_the_velocity(
         return net
 
     monkeypatch.setattr(denoiser_stage, "optimise", keep)
-    _, bands = train_denoiser(STAGE, backbone, TILES, folder=tmp_path, autocast=False)
-
-    def level(*given: object) -> Tensor:
-        return cascade_level(backbone, *given)  # type: ignore[arg-type]
-
+    draw = means_of_backbone(backbone, pair_sampler(TILES, STAGE.data))
+    _, bands = train_denoiser(STAGE, draw, folder=tmp_path, autocast=False)
     drawn = []
     for step in range(12):
         net = Watched()
@@ -76,9 +76,8 @@ def test_loss_is_the_squared_error_of_the_velocity(
         for given in net.asked[0]:
             assert given.dtype == torch.float32
 
-        rng = np.random.default_rng(step)
-        pair = pair_sampler(TILES, STAGE.data).draw(rng, level)
-        clean = bands.encode(pair.target, conditional_mean(backbone, pair))
+        batch = draw(np.random.default_rng(step), CPU)
+        clean = bands.encode(batch.target, batch.mean)
         sigma = log_sigma.exp()[:, None, None, None]
         signal = (1 + sigma**2).rsqrt()
         normal = (noisy - signal * clean) / (sigma * signal)
@@ -96,16 +95,12 @@ def test_loss_is_the_squared_error_of_the_velocity(
 
 
 def test_the_measured_scale_makes_residuals_unit(backbone: WaveletResidualBackbone) -> None:
-    sampler = pair_sampler(TILES, STAGE.data)
-    bands = measure_stds(backbone, sampler, seed=5, batches=4)
-
-    def level(*given: object) -> Tensor:
-        return cascade_level(backbone, *given)  # type: ignore[arg-type]
-
+    draw = means_of_backbone(backbone, pair_sampler(TILES, STAGE.data))
+    bands = measure_stds(draw, seed=5, batches=4)
     power = torch.zeros(4)
     for step in range(4):
-        pair = sampler.draw(np.random.default_rng((5, 1, step)), level)
-        residual = bands.encode(pair.target, conditional_mean(backbone, pair))
+        batch = draw(np.random.default_rng((5, 1, step)), CPU)
+        residual = bands.encode(batch.target, batch.mean)
         power += reduce(residual.square(), "b (band c) h w -> band", "mean", band=4) / 4
     torch.testing.assert_close(power, torch.ones(4), rtol=1e-4, atol=0)
 
@@ -113,11 +108,10 @@ def test_the_measured_scale_makes_residuals_unit(backbone: WaveletResidualBackbo
 def test_the_mean_is_what_fidelity_mode_returns(backbone: WaveletResidualBackbone) -> None:
     """Held to the image for a box, and the backbone's alone for any other sensor."""
     sampler = pair_sampler(TILES, STAGE.data.model_copy(update={"depths": (1.0, 0.0, 0.0)}))
-    seen = set()
+    draw, seen = means_of_backbone(backbone, sampler), set()
     for step in range(8):
-        pair = sampler.draw(np.random.default_rng(step), lambda image, *_: image)
-        mean = conditional_mean(backbone, pair)
-        held = (F.avg_pool2d(mean, 2) - pair.image).abs().max() < 1e-5
-        assert held == (pair.sensor.name == "box")
-        seen.add(pair.sensor.name)
-    assert seen == {"box", "bicubic"}
+        batch = draw(np.random.default_rng(step), CPU)
+        held = bool((F.avg_pool2d(batch.mean, 2) - batch.image).abs().max() < 1e-5)
+        assert held == (batch.mtf == Box().mtf)
+        seen.add(batch.mtf)
+    assert len(seen) == 2

@@ -97,6 +97,30 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     assert (resumed / CONFIG).read_text() == (straight / CONFIG).read_text()
 
 
+def test_a_restoration_makes_algorithm_2(recipe: Path, tmp_path: Path) -> None:
+    head, denoiser = recipe.read_text().split("\n[denoiser]\n")
+    restoration = SECTION.format(stage="restoration", depths=[0.5, 0.3, 0.2], blocks=[1])
+    restoration = restoration.replace(
+        "width = 8\nblocks = [1]", "width = 12\nheads = 3\ndetail_width = 12\ndetail_heads = 3"
+    )
+    references = "references = { places = '(.)_\\d+\\.tif' }\n"
+    restoration = restoration.replace("[restoration.net]", references + "[restoration.net]")
+    denoiser = denoiser.replace("[denoiser.net]", references + "[denoiser.net]")
+    recipe.write_text(head + restoration + "\n[denoiser]\n" + denoiser)
+    tiles = _tiles(tmp_path / "tiles")
+    image = tiles / "a.tif"
+    for name in ("a_2018.tif", "a_2020.tif"):
+        (tiles / name).write_bytes(image.read_bytes())
+    folder = train_recipe(recipe, tiles, tmp_path / "out", steps=2)
+    model = load(folder)
+    assert model.manifest.method == "csp-wavediffur"
+    state = load_file(folder / WEIGHTS)
+    assert {key.split(".")[1] for key in state} == {"backbone", "pyramid", "details", "denoiser"}
+    pixels = torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8)
+    fine = model.upscale(pixels, scale=2, mode="perceptual")
+    assert torch.equal(fine.double().view(3, 16, 2, 16, 2).mean((2, 4)), pixels.double())
+
+
 def test_a_run_is_never_mixed_with_another(recipe: Path, tmp_path: Path) -> None:
     tiles, out = _tiles(tmp_path / "tiles"), tmp_path / "out"
     out.mkdir()

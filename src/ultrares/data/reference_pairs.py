@@ -254,7 +254,10 @@ class ReferencePairSampler:
         """The place at another date, or now and then another place."""
         other = int(rng.choice(self._others[tile]))
         if rng.random() < self._mixture.wrong:
-            other = int(rng.integers(len(self._truth[octave])))
+            elsewhere = np.setdiff1d(
+                np.arange(len(self._truth[octave])), [tile, *self._others[tile]]
+            )
+            other = int(rng.choice(elsewhere))
         return self._tile(octave, other)
 
     def _simulated(self, rng: np.random.Generator, octave: int, tile: int) -> Tensor:

@@ -202,7 +202,7 @@ def train_restoration(
         execution: Where to compute.
     """
     torch.manual_seed(stage.seed)
-    model = Restorer(backbone, stage.net, autocast=autocast)
+    model = Restorer(backbone, stage.net, autocast=autocast).train()
     start_from(model.pyramid, "pyramid", stage.start_from)
     start_from(model.details, "details", stage.start_from)
     task = Restoration(reference_sampler(tiles, stage.data), stage)
