@@ -47,7 +47,7 @@ def main(
     image = torch.from_numpy(tiles(1)[0])[None].float() / 255
     levels: dict[Mode, CascadeLevel] = {}
     for mode in get_args(Mode):
-        ((levels[mode],),) = loaded.chains(2, mode=mode, draws=1, steps=None, seed=0, sensor=Box())
+        (levels[mode],) = loaded.levels(2, mode=mode, draws=1, steps=None, seed=0, sensor=Box())
     widest = {mode: core(level, image, WIDEST) for mode, level in levels.items()}
     edge = np.ones((3, 2 * CORE, 2 * CORE), dtype=bool)
     edge[:, EDGE:-EDGE, EDGE:-EDGE] = False

@@ -13,9 +13,8 @@ import rasterio
 import torch
 
 import ultrares
-from tests.methods.conftest import by_role, small_nets
-from tests.scene.conftest import UTM, assert_block_means, raster  # noqa: F401 - a fixture
-from ultrares.api import Model, UpscaleReport
+from tests.scene.conftest import UTM, assert_block_means
+from ultrares import Model
 from ultrares.cli.app import main
 from ultrares.errors import (
     InputError,
@@ -27,46 +26,10 @@ from ultrares.errors import (
     ScaleError,
     UltraresError,
 )
-from ultrares.methods.saved import BackboneConfig, DenoiserConfig, Manifest, save_model
+from ultrares.reports import UpscaleReport
 
 RNG = np.random.default_rng(0)
 MODES = pytest.mark.parametrize("mode", ["fidelity", "perceptual"])
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose weights are random: its samples are nonsense of the right form."""
-    manifest = Manifest(
-        name="tiny",
-        backbone=BackboneConfig(kind="wavelet-residual", width=8, blocks=1),
-        denoiser=DenoiserConfig(width=8, blocks=(1, 1, 1), stds=(0.05, 0.1, 0.1, 0.05), steps=2),
-        licence="Apache-2.0",
-        trained_on="nothing",
-    )
-    path = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(path, manifest, [by_role(small_nets())], card="# tiny\n")
-    return path
-
-
-@pytest.fixture(scope="session")
-def tiny(folder: Path) -> Model:
-    return ultrares.load(folder, precision="fp32")
-
-
-@pytest.fixture(scope="session")
-def bicubic() -> Model:
-    return ultrares.load("bicubic")
-
-
-@pytest.fixture
-def scene(raster: Any) -> Path:  # noqa: F811
-    """Three bands of 24 x 30 pixels with an island of nodata and both ends of the type."""
-    array = RNG.integers(1, 255, (3, 24, 30)).astype(np.uint8)
-    array[:, 0, :2] = 1, 255
-    array[:, 10:13, 5:9] = 0
-    array[1, 20, 20] = 0
-    path: Path = raster(array, nodata=0)
-    return path
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -219,6 +182,10 @@ SCENE_OPTIONS: list[tuple[dict[str, Any], type[UltraresError], str]] = [
     ({"aoi": (float("nan"), 0, 1, 1)}, OptionError, "four numbers"),
     ({"model": "no-such-model"}, ModelError, "unknown model 'no-such-model': choose .*bicubic"),
     ({"mode": "perceptual"}, ModelError, "'bicubic' has no denoiser"),
+    ({"uncertainty": "std.tif"}, OptionError, "--uncertainty needs --mode perceptual and"),
+    ({"uncertainty": "std.tif", "draws": 4}, OptionError, "needs --mode perceptual"),
+    ({"uncertainty": "std.tif", "mode": "perceptual"}, OptionError, "--draws 2 or more"),
+    ({"uncertainty": "no/std.tif", "draws": 2}, OutputError, "folder no does not exist"),
 ]
 
 
@@ -273,7 +240,7 @@ def test_tiles_and_areas_change_nothing(
     assert np.array_equal(part, whole[:, 42:119, 28:133])
 
 
-def test_more_than_one_cell_changes_nothing(folder: Path, raster: Any) -> None:  # noqa: F811
+def test_more_than_one_cell_changes_nothing(folder: Path, raster: Any) -> None:
     """140 pixels a side are two cells of 128 at the first level."""
     path = raster(RNG.integers(0, 4000, (1, 140, 20)).astype(np.int16))
     model = ultrares.load(folder, precision="fp32")
@@ -291,7 +258,7 @@ def test_more_than_one_cell_changes_nothing(folder: Path, raster: Any) -> None: 
     ("dtype", "nodata"), [("uint8", 0), ("uint8", 255), ("uint16", 65535), ("int16", -7)]
 )
 def test_a_written_scene_is_radiometrically_exact(
-    raster: Any,  # noqa: F811
+    raster: Any,
     bicubic: Model,
     scale: int,
     dtype: str,
@@ -330,6 +297,9 @@ def test_the_report_says_what_was_done(scene: Path, bicubic: Model) -> None:
     with rasterio.open(target) as dataset:
         tags = dataset.tags()
     assert (tags["ULTRARES_SCALE"], tags["ULTRARES_SOURCE"]) == ("4", "scene.tif")
+    assert (tags["ULTRARES_CONTENT"], tags["ULTRARES_STEPS"]) == ("scene", "none")
+    assert tags["ULTRARES_REFERENCE"] == tags["ULTRARES_REFERENCE_SHIFT"] == "none"
+    assert (report.reference, report.uncertainty, report.reference_shift) == (None, None, None)
     assert np.array_equal(pixels(target), bicubic_by_array(scene, bicubic))
 
 
@@ -342,10 +312,10 @@ def bicubic_by_array(scene: Path, model: Model) -> np.ndarray:
     from ultrares.sensor.models import Box
     from ultrares.types import Shape
 
-    chains = model.chains(4, mode="fidelity", draws=1, steps=None, seed=9, sensor=Box())
+    levels = model.levels(4, mode="fidelity", draws=1, steps=None, seed=9, sensor=Box())
     with RasterSource(scene) as source:
         sink = ArraySink(3, Shape(96, 120), source.dtype)
-        upscale(source, sink, chains, 4, radiometry=Radiometry.of(source), nodata=0, tile=48)
+        upscale(source, sink, levels, 4, radiometry=Radiometry.of(source), nodata=0, tile=48)
     return sink.array
 
 
@@ -364,7 +334,7 @@ def refused(source: Path, target: Path, kind: type[UltraresError], sentence: str
         ultrares.upscale_scene(source, target, scale=2, model="bicubic")
 
 
-def test_sources_that_cannot_be_are_refused(tmp_path: Path, raster: Any) -> None:  # noqa: F811
+def test_sources_that_cannot_be_are_refused(tmp_path: Path, raster: Any) -> None:
     out = tmp_path / "out.tif"
     refused(tmp_path / "nowhere.tif", out, RasterError, r"nowhere\.tif does not exist")
     (tmp_path / "notes.txt").write_text("not a raster")
@@ -422,7 +392,7 @@ def test_an_interrupted_run_leaves_nothing(left_alone: Path) -> None:
 
 def test_references_are_looked_at_before_they_are_refused(
     scene: Path,
-    raster: Any,  # noqa: F811
+    raster: Any,
 ) -> None:
     def refuse(reference: Path, sentence: str, source: Path = scene) -> None:
         with pytest.raises(ReferenceImageError, match=sentence):

@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ultrares.api import Model, check, degrade, load, models, upscale_scene
+    from ultrares.api import check, degrade, load, upscale_scene
+    from ultrares.catalogue import models
     from ultrares.errors import UltraresError
+    from ultrares.model import Model
 
 __version__ = "0.1.0"
 
@@ -27,12 +29,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Model": "ultrares.api",
+    "Model": "ultrares.model",
     "UltraresError": "ultrares.errors",
     "check": "ultrares.api",
     "degrade": "ultrares.api",
     "load": "ultrares.api",
-    "models": "ultrares.api",
+    "models": "ultrares.catalogue",
     "upscale_scene": "ultrares.api",
 }
 

@@ -31,6 +31,9 @@ class FakeUpscaleReport:
     seconds: float = 12.34
     megapixels_per_second: float = 1.0
     radiometry: str = "block means exact"
+    reference: str | None = None
+    uncertainty: str | None = None
+    reference_shift: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -81,9 +84,7 @@ class FakeApi:
     def module(self) -> ModuleType:
         """The double as a module in the form of ``ultrares.api``."""
         answers: dict[str, Callable[..., object]] = {
-            "upscale_scene": lambda _, target, **options: FakeUpscaleReport(
-                str(target), scale=options["scale"]
-            ),
+            "upscale_scene": self._upscale_scene,
             "check": lambda *_: FakeCheckReport(self.problems),
             "degrade": lambda _, target, **options: FakeDegradeReport(
                 str(target), sensor=options["sensor"]
@@ -101,6 +102,18 @@ class FakeApi:
         for name, answer in answers.items():
             setattr(module, name, self._recorded(name, answer))
         return module
+
+    @staticmethod
+    def _upscale_scene(_: object, target: object, **options: Any) -> FakeUpscaleReport:
+        reference, uncertainty = options["reference"], options["uncertainty"]
+        return FakeUpscaleReport(
+            str(target),
+            scale=options["scale"],
+            draws=options["draws"],
+            reference=None if reference is None else str(reference),
+            uncertainty=None if uncertainty is None else str(uncertainty),
+            reference_shift=None if reference is None else (0.25, -1.5),
+        )
 
     def _load(self, name: str) -> str:
         if not all(info.present for info in self.models if info.name == name):

@@ -27,6 +27,7 @@ def test_upscale_ends_in_one_line(run, api):
         "reference": None,
         "mode": "fidelity",
         "draws": 1,
+        "uncertainty": None,
         "steps": None,
         "seed": 0,
         "sensor": "box",
@@ -40,7 +41,7 @@ def test_upscale_ends_in_one_line(run, api):
 def test_upscale_hands_every_option_on(run, api):
     text = (
         "upscale in.tif out.tif --scale 3.5 --model m --reference r.tif --mode perceptual --draws 8 "
-        "--steps 20 --seed -7 --sensor mtf:0.3 --tile 128 --memory 4GB --overwrite"
+        "--uncertainty std.tif --steps 20 --seed -7 --sensor mtf:0.3 --tile 128 --memory 4GB --overwrite"
     )
     outcome = run(*text.split(), "--aoi", "-33 -8 -32.5 -7")
     assert outcome.status == 0
@@ -52,6 +53,7 @@ def test_upscale_hands_every_option_on(run, api):
         "reference": Path("r.tif"),
         "mode": "perceptual",
         "draws": 8,
+        "uncertainty": Path("std.tif"),
         "steps": 20,
         "seed": -7,
         "sensor": "mtf:0.3",
@@ -60,6 +62,16 @@ def test_upscale_hands_every_option_on(run, api):
         "aoi": (-33.0, -8.0, -32.5, -7.0),
         "overwrite": True,
     }
+
+
+@pytest.mark.usefixtures("api")
+def test_upscale_names_the_other_files(run):
+    text = "upscale in.tif out.tif --scale 2 --reference r.tif --draws 8 --uncertainty std.tif"
+    outcome = run(*text.split())
+    assert (
+        "(0 DN), details from r.tif moved by +0.25 rows -1.50 columns, standard deviation of 8 draws "
+        "in std.tif, COG, 12.3 s\n" in outcome.stdout
+    )
 
 
 def test_check_is_silent_on_stderr_when_all_is_well(run, api):

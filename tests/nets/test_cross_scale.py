@@ -76,7 +76,7 @@ def _details(guide: Tensor, condition: Tensor) -> Tensor:
     return net(guide, condition[:, :9], known, CONTEXT)
 
 
-HALOS = {
+HALOS: dict[Callable[[Tensor, Tensor], Tensor], int] = {
     _pyramid: CrossScalePyramid(width=12, heads=3, blocks=1, window=4).halo,
     _details: HighFrequency(width=12, heads=3, window=4).halo,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,25 @@ class Noisy:
         cols = torch.arange(fine.shape[-1], dtype=torch.float64) + col * self.scale
         waves = torch.sin(12.9 * rows[:, None] + 7.7 * cols + rows[:, None] * cols + self.phase)
         return fine + self.amplitude * waves.float()
+
+
+@dataclass(frozen=True)
+class Drawn(Noisy):
+    """As many draws side by side as there are phases, each a :class:`Noisy` of its own."""
+
+    phases: tuple[float, ...] = (0.0, 1.0, 2.0)
+
+    def __call__(self, cell: Cell) -> Tensor:
+        images = cell.image.expand(len(self.phases), -1, -1, -1)
+        draws = [
+            replace(self, phase=self.phase + phase).one(replace(cell, image=image[None]))
+            for phase, image in zip(self.phases, images, strict=True)
+        ]
+        return torch.cat(draws)
+
+    def one(self, cell: Cell) -> Tensor:
+        """A single draw."""
+        return super().__call__(cell)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.scene.conftest import UTM
 from tests.scene.test_grid import polynomial
 from ultrares.errors import OutputError
 from ultrares.scene.profile import BandProfile, SceneProfile
-from ultrares.scene.sink import ArraySink, CogSink, check_target
+from ultrares.scene.sink import ArraySink, CogSink, check_target, commit_together
 from ultrares.scene.source import RasterSource
 from ultrares.scene.windows import tiles, whole
 from ultrares.types import Shape, Window
@@ -366,6 +367,7 @@ def test_what_gdal_says_unwrapped_is_a_sentence_too(
 FULL_DISK = """
 import resource, signal, sys
 import numpy as np
+from contextlib import ExitStack
 from dataclasses import replace
 from tests.scene.test_sink import BASE, store
 from ultrares.errors import OutputError
@@ -435,3 +437,105 @@ def test_an_array_is_filled_in_place() -> None:
     sink.commit()
     assert sink.array.tolist() == [[[0, 0, 2, 2]] * 2]
     assert sink.array.dtype == np.int16
+
+
+SPREAD = BASE.of_spread()
+
+
+def open_pair(
+    stack: ExitStack, folder: Path, *, overwrite: bool = False
+) -> tuple[CogSink, CogSink]:
+    """Sinks of a spread and of a product, full of pixels."""
+    pair = []
+    for name, profile in (("std.tif", SPREAD), ("out.tif", BASE)):
+        sink = stack.enter_context(CogSink(folder / name, profile, overwrite=overwrite))
+        array = pixels(profile)
+        sink.write(whole(profile.shape), array, np.ones(array.shape, bool))
+        pair.append(sink)
+    return pair[0], pair[1]
+
+
+def test_results_that_belong_together_appear_together(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        commit_together(*open_pair(stack, tmp_path))
+    for name in ("std.tif", "out.tif"):
+        assert cog_validate(tmp_path / name, quiet=True)[0]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+def test_a_target_that_appears_meanwhile_stays_and_nothing_else_does(
+    tmp_path: Path, first: bool
+) -> None:
+    taken, other = ("std.tif", "out.tif")[:: 1 if first else -1]
+    with ExitStack() as stack:
+        pair = open_pair(stack, tmp_path)
+        (tmp_path / taken).write_text("precious")
+        with pytest.raises(OutputError, match=f"{taken} appeared"):
+            commit_together(*pair)
+    assert (tmp_path / taken).read_text() == "precious"
+    assert not (tmp_path / other).exists()
+
+
+@pytest.mark.parametrize("stop", [OutputError, KeyboardInterrupt])
+def test_what_was_replaced_comes_back_when_the_rest_cannot_be_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    for name in ("std.tif", "out.tif"):
+        (tmp_path / name).write_text(f"old {name}")
+
+    def fail() -> None:
+        raise stop
+
+    with ExitStack() as stack:
+        spread, product = open_pair(stack, tmp_path, overwrite=True)
+        monkeypatch.setattr(product, "publish", fail)
+        with pytest.raises(stop):
+            commit_together(spread, product)
+    for name in ("std.tif", "out.tif"):
+        assert (tmp_path / name).read_text() == f"old {name}"
+
+
+def test_without_hard_links_a_replaced_result_is_only_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no hard links here")
+
+    def fail() -> None:
+        raise KeyboardInterrupt
+
+    for name in ("std.tif", "out.tif"):
+        (tmp_path / name).write_text(f"old {name}")
+    monkeypatch.setattr(os, "link", refuse)
+    with ExitStack() as stack:
+        spread, product = open_pair(stack, tmp_path, overwrite=True)
+        monkeypatch.setattr(product, "publish", fail)
+        with pytest.raises(KeyboardInterrupt):
+            commit_together(spread, product)
+    assert not (tmp_path / "std.tif").exists()
+    assert (tmp_path / "out.tif").read_text() == "old out.tif"
+
+
+def test_a_failure_of_either_leaves_neither(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        spread, product = open_pair(stack, tmp_path)
+        hole = stack.enter_context(CogSink(tmp_path / "hole.tif", BASE))
+        with pytest.raises(OutputError, match="not every pixel"):
+            commit_together(spread, product, hole)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_profile_of_a_spread_says_what_is_true_of_it(tmp_path: Path) -> None:
+    alpha = BandProfile(colorinterp=ColorInterp.alpha)
+    profile = replace(BASE, bands=(NIR, BandProfile(), alpha), masked=True).of_spread()
+    store(tmp_path / "std.tif", profile, pixels(profile))
+    with RasterSource(tmp_path / "std.tif") as result:
+        found = result.profile
+    assert [band.description for band in found.bands] == ["std of nir", "std of band 2"]
+    assert found.dtype == np.float32
+    assert (found.crs, found.transform) == (BASE.crs, BASE.transform)
+    assert (found.bands[0].scale, found.bands[0].offset) == (NIR.scale, 0)
+    assert found.bands[0].unit == "reflectance"
+    assert found.nodata is not None
+    assert np.isnan(found.nodata)
+    assert not found.masked

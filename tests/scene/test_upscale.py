@@ -9,13 +9,13 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.scene.conftest import UTM, Cubic, Nearest, Noisy, Writer, assert_block_means
+from tests.scene.conftest import UTM, Cubic, Drawn, Nearest, Noisy, Writer, assert_block_means
 from ultrares.errors import OptionError
 from ultrares.scene.check import check
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.sink import ArraySink, CogSink
 from ultrares.scene.source import ArraySource, RasterSource
-from ultrares.scene.upscale import aoi_window, area_average, repeat, upscale
+from ultrares.scene.upscale import aoi_window, repeat, upscale
 from ultrares.scene.windows import whole
 from ultrares.types import Shape, Upscaler, Window
 
@@ -33,7 +33,7 @@ def in_memory(
     array: np.ndarray,
     scale: int,
     *,
-    draws: Sequence[Sequence[Upscaler]] | None = None,
+    levels: Sequence[Upscaler] | None = None,
     aoi: Window | None = None,
     **options: Any,
 ) -> np.ndarray:
@@ -43,7 +43,7 @@ def in_memory(
     upscale(
         source,
         sink,
-        draws or [chain(scale)],
+        levels or chain(scale),
         scale,
         radiometry=Radiometry.of(source),
         aoi=aoi,
@@ -61,7 +61,7 @@ def written(
             upscale(
                 source,
                 sink,
-                [chain(scale)],
+                chain(scale),
                 scale,
                 radiometry=Radiometry.of(source),
                 nodata=source.profile.nodata,
@@ -94,7 +94,7 @@ def test_cells_beside_a_gap_agree_about_what_fills_it(exact: bool) -> None:
     for core in (96, 16):
         sink = ArraySink(1, Shape(192, 192), array.dtype)
         radiometry = Radiometry.of(source)
-        upscale(source, sink, [[Cubic(core=core)]], 2, radiometry=radiometry, exact=exact)
+        upscale(source, sink, [Cubic(core=core)], 2, radiometry=radiometry, exact=exact)
         results.append(sink.array)
     assert np.array_equal(results[0], results[1])
 
@@ -108,12 +108,66 @@ def test_an_area_of_interest_is_the_crop(cache_bytes: int) -> None:
 
 
 def test_draws_are_averaged() -> None:
-    draws = [[Noisy(phase=phase)] for phase in (0.0, 1.0, 2.0)]
     array = PHOTO.astype(np.float32) - 128
-    one = [in_memory(array, 2, draws=[draw]) for draw in draws]
-    mean = in_memory(array, 2, draws=draws)
+    one = [in_memory(array, 2, levels=[Noisy(phase=phase)]) for phase in (0.0, 1.0, 2.0)]
+    mean = in_memory(array, 2, levels=[Drawn()])
     np.testing.assert_allclose(mean, np.mean(one, axis=0), atol=1e-3)
     assert not np.array_equal(mean, one[0])
+
+
+def with_spread(
+    array: np.ndarray, scale: int, levels: Sequence[Upscaler], **options: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    area = options.get("aoi") or Window(0, 0, *array.shape[1:])
+    shape = Shape(scale * area.height, scale * area.width)
+    spread = ArraySink(len(array), shape, np.dtype(np.float32))
+    mean = in_memory(array, scale, levels=levels, spread=spread, **options)
+    return mean, spread.array
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_spread_is_that_of_products_of_one_draw_each(scale: int) -> None:
+    """Negative values are allowed, so that nothing is clipped and projecting is linear."""
+    array = PHOTO.astype(np.float32) - 128
+    phases = (0.0, 1.0, 2.5, 4.0)
+    depth = (scale - 1).bit_length()
+    draws = [
+        in_memory(array, scale, levels=[Noisy(phase=phase + level) for level in range(depth)])
+        for phase in phases
+    ]
+    levels = [Drawn(phases=phases, phase=level) for level in range(depth)]
+    mean, spread = with_spread(array, scale, levels)
+    np.testing.assert_allclose(spread, np.std(draws, axis=0, ddof=1), atol=1e-3)
+    assert spread.mean() > 1
+    assert np.array_equal(mean, in_memory(array, scale, levels=levels)), "measuring changes nothing"
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("scale", [3, 4])
+def test_tiles_and_areas_change_no_spread(scale: int, exact: bool) -> None:
+    array = RNG.integers(0, 60000, (2, 45, 38)).astype(np.uint16)
+    levels = [Drawn(phase=level, core=32) for level in range(2)]
+    _, everything = with_spread(array, scale, levels, tile=16384, exact=exact)
+    for tile in (16, 100):
+        _, spread = with_spread(array, scale, levels, tile=tile, exact=exact)
+        assert np.array_equal(spread, everything)
+    _, part = with_spread(
+        array, scale, levels, aoi=Window(7, 11, 20, 9), tile=16, cache_bytes=0, exact=exact
+    )
+    rows, cols = slice(7 * scale, 27 * scale), slice(11 * scale, 20 * scale)
+    assert np.array_equal(part, everything[:, rows, cols])
+
+
+def test_a_spread_is_missing_where_the_scene_is_and_alpha_has_none(raster: Writer) -> None:
+    array = RNG.integers(1, 255, (4, 9, 9)).astype(np.uint8)
+    array[3], array[3, 2:5, 3] = 255, 0
+    with RasterSource(raster(array, photometric="rgb", alpha="yes")) as source:
+        sink = ArraySink(4, Shape(18, 18), source.dtype)
+        spread = ArraySink(3, Shape(18, 18), np.dtype(np.float32))
+        upscale(source, sink, [Drawn()], 2, radiometry=Radiometry.of(source), spread=spread)
+    seen = np.broadcast_to(repeat(array[3:] > 0, 2), (3, 18, 18))
+    assert np.array_equal(np.isfinite(spread.array), seen)
+    assert spread.array[seen].min() >= 0
 
 
 def test_progress_counts_every_output_pixel() -> None:
@@ -167,7 +221,7 @@ def test_block_means_hold_for_any_integers(data: st.DataObject) -> None:
     array = np.array(pixels, dtype).reshape(1, height, width)
     scale = data.draw(st.sampled_from([2, 3, 4, 6]))
     noisy = [Noisy(phase=i, amplitude=3.0) for i in range(3)][: (scale - 1).bit_length()]
-    assert_block_means(in_memory(array, scale, draws=[noisy]), array, scale)
+    assert_block_means(in_memory(array, scale, levels=noisy), array, scale)
 
 
 @pytest.mark.parametrize("value", [0, 1, 255])
@@ -252,20 +306,6 @@ def test_bounds_need_a_transform() -> None:
         aoi_window(ArraySource(PHOTO).profile, (0, 0, 1, 1))
 
 
-@pytest.mark.parametrize(("factor", "scale"), [(4, 3), (8, 5), (8, 6), (16, 9), (2, 2), (32, 25)])
-def test_area_average_is_a_block_mean_on_a_common_grid(factor: int, scale: int) -> None:
-    image = RNG.random((2, factor, 3 * factor)).astype(np.float32)
-    common = repeat(image.astype(np.float64), scale)
-    expected = common.reshape(2, scale, factor, 3 * scale, factor).mean(axis=(2, 4))
-    np.testing.assert_allclose(area_average(image, factor, scale), expected, atol=1e-6)
-
-
-def test_area_average_of_a_part_is_part_of_it() -> None:
-    image = RNG.random((1, 24, 40)).astype(np.float32)
-    part = area_average(image[:, 8:16, 16:40], 8, 5)
-    assert np.array_equal(part, area_average(image, 8, 5)[:, 5:10, 10:25])
-
-
 def test_nearest_gives_back_the_scene() -> None:
-    fine = in_memory(PHOTO, 6, draws=[[Nearest(), Nearest(scale=3)]])
+    fine = in_memory(PHOTO, 6, levels=[Nearest(), Nearest(scale=3)])
     assert np.array_equal(fine, repeat(PHOTO, 6))

@@ -9,7 +9,7 @@ from ultrares.cli.console import say, say_json
 from ultrares.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from ultrares.api import ModelInfo
+    from ultrares.reports import ModelInfo
 
 _HEADINGS = ("name", "method", "scales", "bands", "parameters", "licence", "trained on", "intact")
 

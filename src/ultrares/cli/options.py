@@ -37,5 +37,5 @@ def parse_bounds(text: str) -> Bounds:
 
 InputPath = Annotated[Path, typer.Argument(metavar="IN", help="The scene to read.")]
 OutputPath = Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -19,7 +19,7 @@ from ultrares.cli.options import (
 from ultrares.types import Mode
 
 if TYPE_CHECKING:
-    from ultrares.api import UpscaleReport
+    from ultrares.reports import UpscaleReport
 
 
 def upscale(  # noqa: PLR0913 - a command's options are its interface
@@ -31,12 +31,19 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
         str | None, typer.Option(help="A name from `ultrares models`, a folder or a hub id.")
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(help="A finer image of the same place, to learn details from.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A finer image of the same place, to learn details from."
+        ),
     ] = None,
     mode: Annotated[
         Mode, typer.Option(help="The most probable scene, or one with drawn detail.")
     ] = "fidelity",
     draws: Annotated[int, typer.Option(min=1, help="Samples to average in perceptual mode.")] = 1,
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the standard deviation of the draws."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Diffusion steps of each level.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
     sensor: Annotated[
@@ -72,6 +79,7 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             reference=reference,
             mode=mode,
             draws=draws,
+            uncertainty=uncertainty,
             steps=steps,
             seed=seed,
             sensor=sensor,
@@ -94,5 +102,17 @@ def summary(report: UpscaleReport, source: Path) -> str:
     bands = "1 band" if report.bands == 1 else f"{report.bands} bands"
     return (
         f"{report.target}  {report.width} x {report.height} px, {bands} {report.dtype}, "
-        f"x{report.scale:g} of {source.name}, {radiometry}, COG, {report.seconds:.1f} s"
+        f"x{report.scale:g} of {source.name}, {radiometry}, {_other_files(report)}COG, "
+        f"{report.seconds:.1f} s"
     )
+
+
+def _other_files(report: UpscaleReport) -> str:
+    """What was read and written besides the scene and the result."""
+    text = ""
+    if report.reference is not None and report.reference_shift is not None:
+        rows, cols = report.reference_shift
+        text += f"details from {report.reference} moved by {rows:+.2f} rows {cols:+.2f} columns, "
+    if report.uncertainty is not None:
+        text += f"standard deviation of {report.draws} draws in {report.uncertainty}, "
+    return text

@@ -6,12 +6,19 @@ import re
 
 from ultrares.errors import OptionError
 
-DEFAULT_TILE = 512
-SMALLEST_BUDGET = 1 << 30
+DEFAULT_TILE, LARGEST_TILE = 512, 2048
+DEFAULT_ROOM = 512 << 20
+"""Bytes for a tile where the caller sets no limit."""
+
+SMALLEST_BUDGET = 10**9
 """Interpreter, libraries and weights take most of this before the first pixel."""
 
 BYTES_PER_PIXEL_AND_BAND = 64
 """Peak use of a tile per output pixel and band: levels in float32, projection in float64."""
+
+BYTES_PER_DRAW = 20
+"""Peak use of each further draw, in float32: at the last level, which may be twice as fine as the output,
+and at the output scale."""
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -33,8 +40,15 @@ def parse_memory(text: str | int | None) -> int | None:
     return amount
 
 
-def tile_for(tile: int | None, memory: int | None, bands: int) -> int:
+def tile_for(tile: int | None, memory: int | None, bands: int, draws: int = 1) -> int:
     """Side of a tile in output pixels: what was asked for, else what the memory allows.
+
+    Args:
+        tile: What was asked for.
+        memory: What the process may use, in bytes; None for the default tile, or less where bands and
+            draws are many.
+        bands: Number of bands.
+        draws: Number of draws, all of which are held at once.
 
     Raises:
         OptionError: The tile is smaller than 16 pixels or larger than 16384.
@@ -43,14 +57,14 @@ def tile_for(tile: int | None, memory: int | None, bands: int) -> int:
         if not 16 <= tile <= 16384:
             raise OptionError(f"tile {tile}: pass a side of 16 to 16384 output pixels")
         return tile
-    if memory is None:
-        return DEFAULT_TILE
-    room = (memory - SMALLEST_BUDGET) / 4
-    side = int((room / (BYTES_PER_PIXEL_AND_BAND * bands)) ** 0.5)
+    room = DEFAULT_ROOM if memory is None else (memory - SMALLEST_BUDGET) / 4
+    largest = DEFAULT_TILE if memory is None else LARGEST_TILE
+    per_pixel = (BYTES_PER_PIXEL_AND_BAND + BYTES_PER_DRAW * (draws - 1)) * bands
+    side = int((room / per_pixel) ** 0.5)
     # Whole blocks of the written file, or a part of one where memory is short.
-    return max(128, min(2048, side // 128 * 128))
+    return max(128, min(largest, side // 128 * 128))
 
 
 def cache_for(memory: int | None) -> int:
-    """Bytes that computed cells may keep in memory."""
+    """Bytes that computed cells may keep in memory, all their draws counted."""
     return 512 << 20 if memory is None else max(64 << 20, (memory - SMALLEST_BUDGET) // 4)

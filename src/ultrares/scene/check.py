@@ -26,6 +26,9 @@ from ultrares.types import Shape, Window
 CHECKED_SIDE = 1024
 """Side, in fine pixels, of what is compared at once."""
 
+SPREAD = "standard deviation"
+"""How the content of a raster that measures draws begins, in its metadata item ULTRARES_CONTENT."""
+
 FOOTPRINT_TOLERANCE = 1e-6
 """In coarse pixels: what is left of a transform after it was divided and stored in double precision."""
 
@@ -94,6 +97,14 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
         RasterError: A file is missing, damaged, or of a kind that ultrares does not handle.
     """
     with RasterSource(fine_path) as fine, RasterSource(coarse_path) as coarse:
+        content = fine.profile.tags.get("", {}).get("ULTRARES_CONTENT", "")
+        if content.startswith(SPREAD):
+            return CheckReport(
+                ok=False,
+                problems=[
+                    f"it holds the {content}, no scene; check the result it was written with"
+                ],
+            )
         problems = _differences(fine.profile, coarse.profile)
         cog_valid, errors = _validate(fine_path)
         problems += [f"not a valid cloud-optimised GeoTIFF: {error}" for error in errors]

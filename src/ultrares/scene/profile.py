@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -78,3 +79,20 @@ class SceneProfile:
             gcps=tuple(finer_gcps(self.gcps, scale, window)),
             rpcs=None if self.rpcs is None else finer_rpcs(self.rpcs, scale, window),
         )
+
+    def of_spread(self) -> SceneProfile:
+        """The profile of a raster that holds the standard deviation of each band that carries light.
+
+        A standard deviation has the band's scale and unit but no offset. What a band's own metadata say
+        of its pixels is not true of it and is left out; alpha and a mask have become not-a-number.
+        """
+        named = [
+            (band.description or f"band {index}", band)
+            for index, band in enumerate(self.bands, start=1)
+            if band.colorinterp != ColorInterp.alpha
+        ]
+        bands = tuple(
+            BandProfile(f"std of {name}", scale=band.scale, unit=band.unit, nodata=math.nan)
+            for name, band in named
+        )
+        return replace(self, dtype=np.dtype(np.float32), bands=bands, masked=False)

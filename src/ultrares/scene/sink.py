@@ -99,6 +99,7 @@ class CogSink:
         token = secrets.token_hex(4)
         self._staging = self._target.with_name(f".{self._target.name}.{token}.part")
         self._cog = self._target.with_name(f".{self._target.name}.{token}.cog.part")
+        self._replaced = self._target.with_name(f".{self._target.name}.{token}.old.part")
         self._written: list[tuple[Window, int]] = []
         self._environment = rasterio.Env(**_ENVIRONMENT)
         self._environment.__enter__()
@@ -126,10 +127,52 @@ class CogSink:
         Raises:
             OutputError: The disk is full, the read-back differs, or the target appeared meanwhile.
         """
+        self.prepare()
+        self.publish()
+
+    def prepare(self) -> None:
+        """Make the COG and read it back, so that nothing but its name is missing.
+
+        Raises:
+            OutputError: The disk is full, or the read-back differs.
+        """
         self._guarded(self._dataset.close)
         self._guarded(self._make_cog)
         self._guarded(self._verify)
-        self._publish()
+
+    def publish(self) -> None:
+        """Give the prepared COG the target's name.
+
+        Raises:
+            OutputError: The target appeared meanwhile, or cannot be replaced.
+        """
+        try:
+            if self._overwrite:
+                self._cog.replace(self._target)
+            else:
+                _rename_to_new(self._cog, self._target)
+        except FileExistsError as error:
+            raise OutputError(
+                f"{self._target} appeared while the result was computed; it was left as it is"
+            ) from error
+        except OSError as error:
+            raise OutputError(f"{self._target} cannot be written: {error.strerror}") from error
+
+    def keep_replaced(self) -> None:
+        """Keep what :meth:`publish` will replace, where the file system allows, until the sink is left."""
+        if self._overwrite and self._target.exists():
+            with suppress(OSError):
+                os.link(self._target, self._replaced)
+
+    def withdraw(self) -> None:
+        """Take a published result back, and put back what it replaced if that was kept."""
+        if self._cog.exists():
+            # It never got its name: what bears that is somebody else's.
+            return
+        if self._replaced.exists():
+            self._replaced.replace(self._target)
+        else:
+            self._target.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         """Return the sink itself."""
@@ -147,7 +190,7 @@ class CogSink:
         self._discard()
 
     def _discard(self) -> None:
-        for path in (self._staging, self._cog):
+        for path in (self._staging, self._cog, self._replaced):
             path.unlink(missing_ok=True)
         self._environment.__exit__(None, None, None)
 
@@ -225,19 +268,6 @@ class CogSink:
             checksum = zlib.crc32(np.ascontiguousarray(valid.any(axis=0)).data, checksum)
         return checksum
 
-    def _publish(self) -> None:
-        try:
-            if self._overwrite:
-                self._cog.replace(self._target)
-            else:
-                _rename_to_new(self._cog, self._target)
-        except FileExistsError as error:
-            raise OutputError(
-                f"{self._target} appeared while the result was computed; it was left as it is"
-            ) from error
-        except OSError as error:
-            raise OutputError(f"{self._target} cannot be written: {error.strerror}") from error
-
     def _guarded(self, action: Callable[[], T]) -> T:
         try:
             return action()
@@ -250,6 +280,30 @@ class CogSink:
                 f"{self._target} cannot be written: {text[0] if text else type(error).__name__} "
                 f"({free / 1e6:.0f} MB are free in {self._target.parent}); nothing was published"
             ) from error
+
+
+def commit_together(*sinks: CogSink) -> None:
+    """Publish results that belong together: all of them, or none.
+
+    All are finished and read back before the first gets its name; what remains is a rename each. The last
+    is the one whose presence says that the rest is there, too.
+
+    Args:
+        sinks: In the order in which their results appear.
+
+    Raises:
+        OutputError: One of them cannot be published; those before it were taken back.
+    """
+    for sink in sinks:
+        sink.prepare()
+    try:
+        for sink in sinks:
+            sink.keep_replaced()
+            sink.publish()
+    except BaseException:
+        for sink in sinks:
+            sink.withdraw()
+        raise
 
 
 class ArraySink:

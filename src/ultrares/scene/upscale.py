@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ultrares.errors import OptionError
+from ultrares.scene.draws import draws_at, mean_of, spread_of
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
 from ultrares.scene.radiometry import Radiometry
@@ -32,8 +33,12 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
     cache_bytes: int = DEFAULT_CACHE,
     on_progress: Progress | None = None,
     reference: Reference | None = None,
+    spread: Sink | None = None,
 ) -> None:
     """Upscale a scene into a sink; the caller commits.
+
+    The sink gets the mean of the draws. ``spread`` gets their standard deviation in digital numbers,
+    float32 for the lit bands alone, with not-a-number where the scene is not valid.
 
     Args:
         source: The scene.
@@ -48,6 +53,7 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
         cache_bytes: What computed cells may keep in memory, over all draws.
         on_progress: Called with output pixels done and their total.
         reference: A finer image of the place.
+        spread: Where the standard deviation of the draws goes; needs two draws or more.
     """
     area = whole(source.shape) if aoi is None else aoi
     pyramid = Pyramid(source, radiometry, levels, cache_bytes=cache_bytes, reference=reference)
@@ -55,9 +61,15 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
     for part in tiles(Window(0, 0, area.height, area.width), -(-tile // scale)):
         window = Window(area.row + part.row, area.col + part.col, part.height, part.width)
         coarse, valid = source.read(window)
-        fine = radiometry.denormalise(_draws(pyramid, window, scale).mean(axis=0))
+        draws = draws_at(pyramid, window, scale)
+        mean = mean_of(draws)
+        fine = radiometry.denormalise(mean)
         pixels = _finish(fine, coarse, valid, scale, radiometry, nodata, exact=exact)
         sink.write(part.scaled(scale), pixels, repeat(valid, scale))
+        if spread is not None:
+            lit = repeat(valid[radiometry.lit], scale)
+            unit = spread_of(draws, mean, scale, exact=exact)
+            spread.write(part.scaled(scale), _digital_spread(unit, lit, radiometry), lit)
         done += part.height * part.width * scale**2
         if on_progress is not None:
             on_progress(done, total)
@@ -100,52 +112,6 @@ def repeat(array: np.ndarray, scale: int) -> np.ndarray:
     return array.repeat(scale, axis=1).repeat(scale, axis=2)
 
 
-def area_average(image: NDArray[np.float32], factor: int, scale: int) -> NDArray[np.float32]:
-    """Reduce blocks of ``factor`` pixels to blocks of ``scale`` by the areas that overlap.
-
-    Sums run in a fixed order pixel by pixel, so that a block's result does not depend on how many blocks
-    are computed together.
-
-    Args:
-        image: Shape (C, h * factor, w * factor).
-        factor: Pixels per block and side now.
-        scale: Pixels per block and side wanted, at most ``factor``.
-
-    Returns:
-        Shape (C, h * scale, w * scale).
-    """
-    bands, height, width = image.shape
-    rows = image.reshape(bands, height // factor, factor, width)
-    lines = np.zeros((bands, height // factor, scale, width), dtype=np.float32)
-    for out, into, share in _overlaps(factor, scale):
-        lines[:, :, out] += np.float32(share) * rows[:, :, into]
-    columns = lines.reshape(bands, -1, width // factor, factor)
-    result = np.zeros((*columns.shape[:3], scale), dtype=np.float32)
-    for out, into, share in _overlaps(factor, scale):
-        result[..., out] += np.float32(share) * columns[..., into]
-    return result.reshape(bands, height // factor * scale, width // factor * scale)
-
-
-def _overlaps(factor: int, scale: int) -> Iterator[tuple[int, int, float]]:
-    """Which of ``factor`` pixels each of ``scale`` covers, and the share of it that each is."""
-    for out in range(scale):
-        # In units of 1 / (factor * scale) of the block, so that everything is whole.
-        start, stop = out * factor, (out + 1) * factor
-        for into in range(start // scale, -(-stop // scale)):
-            overlap = min(stop, (into + 1) * scale) - max(start, into * scale)
-            yield out, into, overlap / factor
-
-
-def _draws(pyramid: Pyramid, window: Window, scale: int) -> NDArray[np.float32]:
-    """The last level's pixels at the output scale, (N, L, scale * h, scale * w), in [0, 1]."""
-    top = pyramid.top
-    factor = pyramid.factor(top)
-    fine = pyramid.read(top, window.scaled(factor)).numpy()
-    if factor == scale:
-        return fine
-    return np.stack([area_average(draw, factor, scale) for draw in fine])
-
-
 def _finish(
     fine: NDArray[np.float64],
     coarse: np.ndarray,
@@ -166,3 +132,11 @@ def _finish(
         restored = radiometry.to_type(fine, coarse.dtype, nodata)
     pixels[lit] = np.where(repeat(valid[lit], scale), restored, pixels[lit])
     return pixels
+
+
+def _digital_spread(
+    unit: NDArray[np.float64], valid: np.ndarray, radiometry: Radiometry
+) -> NDArray[np.float32]:
+    """A standard deviation in [0, 1] as digital numbers, not-a-number where there is no data."""
+    digital = (unit * (radiometry.high - radiometry.low)).clip(max=np.finfo(np.float32).max)
+    return np.where(valid, digital, np.nan).astype(np.float32)

@@ -1,0 +1,89 @@
+"""Models that are quickly made, and a scene for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import ultrares
+from tests.methods.conftest import by_role, small_nets
+from tests.scene.conftest import Writer, raster
+
+__all__ = ["bicubic", "folder", "guided", "raster", "scene", "tiny"]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose weights are random: its samples are nonsense of the right form."""
+    from ultrares.methods.saved import BackboneConfig, DenoiserConfig, Manifest, save_model
+
+    manifest = Manifest(
+        name="tiny",
+        backbone=BackboneConfig(kind="wavelet-residual", width=8, blocks=1),
+        denoiser=DenoiserConfig(width=8, blocks=(1, 1, 1), stds=(0.05, 0.1, 0.1, 0.05), steps=2),
+        licence="Apache-2.0",
+        trained_on="nothing",
+    )
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    save_model(path, manifest, [by_role(small_nets())], card="# tiny\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(folder: Path) -> ultrares.Model:
+    return ultrares.load(folder, precision="fp32")
+
+
+@pytest.fixture(scope="session")
+def bicubic() -> ultrares.Model:
+    return ultrares.load("bicubic")
+
+
+@pytest.fixture(scope="session")
+def guided(tmp_path_factory: pytest.TempPathFactory) -> ultrares.Model:
+    """A model with random weights that takes a reference."""
+    from ultrares.methods.saved import (
+        BackboneConfig,
+        DetailsConfig,
+        Manifest,
+        PyramidConfig,
+        build_details,
+        build_pyramid,
+        save_model,
+    )
+
+    pyramid, details = PyramidConfig(width=12, heads=3), DetailsConfig(width=12, heads=3)
+    nets: dict[str, nn.Module] = {
+        "pyramid": build_pyramid(pyramid),
+        "details": build_details(details),
+    }
+    generator = torch.Generator().manual_seed(6)
+    for net in nets.values():
+        for parameter in net.parameters():
+            nn.init.normal_(parameter, std=0.1, generator=generator)
+    manifest = Manifest(
+        name="guided",
+        method="csp-wavediffur",
+        backbone=BackboneConfig(kind="bicubic"),
+        pyramid=pyramid,
+        details=details,
+        licence="Apache-2.0",
+        trained_on="nothing",
+    )
+    path = tmp_path_factory.mktemp("models") / "guided"
+    save_model(path, manifest, [nets], card="# guided\n")
+    return ultrares.load(path, precision="fp32")
+
+
+@pytest.fixture
+def scene(raster: Writer) -> Path:
+    """Three bands of 24 x 30 pixels with an island of nodata and both ends of the type."""
+    array = np.random.default_rng(0).integers(1, 255, (3, 24, 30)).astype(np.uint8)
+    array[:, 0, :2] = 1, 255
+    array[:, 10:13, 5:9] = 0
+    array[1, 20, 20] = 0
+    return raster(array, nodata=0)

@@ -1,0 +1,85 @@
+"""References on the way from a file or an array to a model that uses one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+
+import ultrares
+from tests.scene.conftest import UTM, Writer, assert_block_means
+from ultrares import Model
+from ultrares.errors import InputError, ReferenceImageError
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def finer(raster: Writer) -> Path:
+    """Another image of the scene's place, four times finer."""
+    array = RNG.integers(1, 255, (3, 96, 120)).astype(np.uint8)
+    return raster(array, "finer.tif", transform=UTM @ UTM.scale(0.25))
+
+
+def pixels(path: Path) -> np.ndarray:
+    with rasterio.open(path) as dataset:
+        return np.asarray(dataset.read())
+
+
+def test_only_models_that_use_a_reference_say_so(
+    guided: Model, tiny: Model, bicubic: Model
+) -> None:
+    assert guided.uses_reference
+    assert not tiny.uses_reference
+    assert not bicubic.uses_reference
+
+
+def test_a_reference_reaches_the_product_its_tags_and_the_report(
+    guided: Model, scene: Path, finer: Path
+) -> None:
+    target, plain = scene.with_name("out.tif"), scene.with_name("plain.tif")
+    report = ultrares.upscale_scene(scene, target, scale=2, model=guided, reference=finer)
+    ultrares.upscale_scene(scene, plain, scale=2, model=guided)
+    assert not np.array_equal(pixels(target), pixels(plain))
+    assert ultrares.check(target, scene).problems == []
+    assert report.reference == str(finer)
+    assert report.reference_shift is not None
+    with rasterio.open(target) as dataset:
+        tags = dataset.tags()
+    assert tags["ULTRARES_REFERENCE"] == "finer.tif"
+    written = [float(number) for number in tags["ULTRARES_REFERENCE_SHIFT"].split(",")]
+    assert written == pytest.approx(report.reference_shift, rel=1e-3)
+
+
+def test_tiles_change_nothing_beside_a_reference(guided: Model, scene: Path, finer: Path) -> None:
+    results = []
+    for tile in (16, 16384):
+        target = scene.with_name(f"{tile}.tif")
+        ultrares.upscale_scene(scene, target, scale=4, model=guided, reference=finer, tile=tile)
+        results.append(pixels(target))
+    assert np.array_equal(results[0], results[1])
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_an_array_can_be_a_reference(guided: Model, kind: str) -> None:
+    array = RNG.integers(0, 255, (3, 16, 12)).astype(np.uint8)
+    other = RNG.integers(0, 255, (3, 64, 48)).astype(np.uint8)
+    if kind == "torch":
+        fine = guided.upscale(
+            torch.from_numpy(array), scale=2, reference=torch.from_numpy(other)
+        ).numpy()
+    else:
+        fine = guided.upscale(array, scale=2, reference=other)
+    assert not np.array_equal(fine, guided.upscale(array, scale=2))
+    assert_block_means(fine, array, 2)
+
+
+def test_references_of_the_wrong_kind_are_refused(guided: Model, tiny: Model) -> None:
+    array = np.ones((1, 8, 8), np.uint8)
+    with pytest.raises(InputError, match=r"reference must be an array .*\(C, H, W\)"):
+        guided.upscale(array, scale=2, reference=array[0])
+    with pytest.raises(ReferenceImageError, match="'tiny' uses no reference image"):
+        tiny.upscale_with_spread(array, scale=2, reference=array)
