@@ -19,7 +19,8 @@ from scoring import COLUMNS, Method, Scorer, cells
 
 import ultrares
 from ultrares.api import Model
-from ultrares.errors import OptionError, UltraresError
+from ultrares.errors import UltraresError
+from ultrares.methods.csp_wavediffur import Part
 from ultrares.types import Mode
 
 
@@ -35,14 +36,24 @@ class Configuration:
 CONFIGURATIONS = (
     Configuration("algorithm-1", "Algorithm 1", reference=False),
     Configuration("model-1", "Model 1: condition pyramid only", reference=True),
-    Configuration("model-2", "Model 2: high-frequency branch only", reference=True),
+    Configuration("model-2", "Model 2: high-frequency branch only", reference=False),
     Configuration("proposed-1", "Proposed 1: both, in one step", reference=True),
     Configuration("proposed-2", "Proposed 2: both, in a cascade", reference=True),
-    Configuration("reuse", "cascade, first condition reused", reference=False),
-    Configuration("reuse", "cascade, first condition reused, reference", reference=True),
-    Configuration("progressive", "cascade, progressive condition", reference=False),
-    Configuration("progressive", "cascade, progressive condition, reference", reference=True),
+    Configuration("alone-1", "both, in one step, no reference", reference=False),
+    Configuration("alone", "both, in a cascade, no reference", reference=False),
 )
+
+
+SWITCHES: dict[str, tuple[Part, bool]] = {
+    "algorithm-1": ("baseline", False),
+    "model-1": ("model-1", False),
+    "model-2": ("model-2", False),
+    "proposed-1": ("proposed", True),
+    "proposed-2": ("proposed", False),
+    "alone": ("proposed", False),
+    "alone-1": ("proposed", True),
+}
+"""Which parts are on, and whether the scale is reached in one step."""
 
 
 class Configured(Protocol):
@@ -66,11 +77,8 @@ def configured(model: Model, name: str) -> Configured:
     Raises:
         OptionError: This version has no switches.
     """
-    try:
-        from ultrares.methods import csp_wavediffur
-    except ImportError as error:
-        raise OptionError("not available: ultrares.methods.csp_wavediffur is missing") from error
-    return csp_wavediffur.configured(model, name)
+    part, one_step = SWITCHES[name]
+    return model.with_parts(part, one_step=one_step)
 
 
 def prepared(model: Model, one: Configuration, mode: Mode) -> Method:

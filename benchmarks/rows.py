@@ -13,13 +13,19 @@ from imagery import data_folder
 from peers import carn_m, dat_light, real_esrgan
 from peers.injection import best_gain, detail
 from peers.interpolation import as_bytes, bicubic, bicubic_float, lanczos
+from peers.plugged import Plugged, levels
 from peers.steps import enlarge, factors
 from scoring import Method
 
 import ultrares
 from ultrares.api import Model
 from ultrares.errors import OptionError
-from ultrares.types import Mode
+from ultrares.scene.radiometry import Radiometry
+from ultrares.scene.sink import ArraySink
+from ultrares.scene.source import ArraySource
+from ultrares.scene.upscale import upscale
+from ultrares.sensor.models import Box
+from ultrares.types import Mode, Shape
 
 Choice = Callable[[Case], np.ndarray | None]
 """Which reference image a row gives to the model."""
@@ -85,6 +91,28 @@ def dat(cases: Sequence[Case]) -> Method:
     return lambda case: enlarge(
         case.coarse, case.scale, lambda image, step: nets[step](image), dat_light.NATIVE
     )
+
+
+def dat_plugged(cases: Sequence[Case]) -> Method:
+    """DAT-light as the backbone of Algorithm 1: held to the scene after each native step."""
+    steps = factors(cases[0].scale, dat_light.NATIVE)
+    backbone = Plugged({step: loaded_dat(step) for step in steps}, halo=16, name="DAT-light")
+
+    def method(case: Case) -> np.ndarray:
+        source = ArraySource(case.coarse)
+        shape = Shape(*case.truth.shape[1:])
+        sink = ArraySink(source.bands, shape, source.dtype)
+        upscale(
+            source,
+            sink,
+            levels(backbone, steps, case.sensor),
+            case.scale,
+            radiometry=Radiometry.of(source),
+            exact=isinstance(case.sensor, Box),
+        )
+        return sink.array
+
+    return method
 
 
 def esrgan(_: Sequence[Case]) -> Method:
@@ -154,6 +182,7 @@ def rows(algorithm_1: str, algorithm_2: str | None) -> list[Row]:
         Row("lanczos", "Lanczos", fixed(lanczos)),
         Row("carn", "CARN-M", carn),
         Row("dat", "DAT-light", dat),
+        Row("dat-in", "WaveDiffUR around DAT-light", dat_plugged),
         Row("esrgan", "Real-ESRGAN x4plus", esrgan),
         Row("inject", "bicubic + high pass of 2018, fitted gain", injection),
         Row("alg1", "Algorithm 1", one("fidelity", none)),

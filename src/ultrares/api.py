@@ -120,7 +120,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         check_spread(mode, draws)
     loaded = model if isinstance(model, Model) else load(model)
     levels = loaded.levels(scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parsed)
-    factor, shown = int(scale), levels[0].how.draws
+    factor, shown = int(scale), draws if mode == "perceptual" else 1
     with ExitStack() as stack:
         scene = stack.enter_context(RasterSource(source))
         radiometry = Radiometry.of(scene)
@@ -154,6 +154,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
             exact=isinstance(parsed, Box),
             reference=guide,
             spread=spread,
+            widening=loaded.widening,
         )
         # The product comes last: where it is, its uncertainty is, too.
         commit_together(*([sink] if spread is None else [spread, sink]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, TypeVar, get_args
 
@@ -9,7 +10,9 @@ import numpy as np
 import torch
 
 from ultrares.errors import InputError, ModelError, OptionError, ReferenceImageError
-from ultrares.methods.cascade import CascadeLevel, Condition, cascade, number_of_levels
+from ultrares.methods.cascade import Condition, cascade, number_of_levels
+from ultrares.methods.csp_wavediffur import CSPWaveDiffUR, Part
+from ultrares.methods.one_step import OneStep
 from ultrares.methods.place import Details, Solve
 from ultrares.methods.saved import SavedModel
 from ultrares.scene.radiometry import Radiometry
@@ -18,7 +21,7 @@ from ultrares.scene.sink import ArraySink
 from ultrares.scene.source import ArraySource
 from ultrares.scene.upscale import upscale
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
-from ultrares.types import Mode, Shape
+from ultrares.types import Mode, Shape, Upscaler
 
 Image = TypeVar("Image", np.ndarray, torch.Tensor)
 
@@ -30,9 +33,10 @@ class Model:
         manifest: What the model is and where it comes from.
     """
 
-    def __init__(self, saved: SavedModel) -> None:
+    def __init__(self, saved: SavedModel, *, one_step: bool = False) -> None:
         self.manifest = saved.manifest
         self._solvers = saved.solvers
+        self._one_step = one_step
 
     @property
     def name(self) -> str:
@@ -43,6 +47,29 @@ class Model:
     def uses_reference(self) -> bool:
         """Whether any level of its cascade makes use of a reference."""
         return any(solver.uses_reference for solver in self._solvers)
+
+    @property
+    def widening(self) -> float | None:
+        """What turns the spread of draws into an expected error, if it was measured."""
+        return None if self.manifest.denoiser is None else self.manifest.denoiser.widening
+
+    def with_parts(self, part: Part, *, one_step: bool = False) -> Model:
+        """The same model with parts of Algorithm 2 switched off, as in Table 5 of the paper.
+
+        Args:
+            part: ``baseline``, ``model-1`` (conditions only), ``model-2`` (high frequency only) or
+                ``proposed``.
+            one_step: Reach the scale in one step instead of a cascade.
+
+        Raises:
+            OptionError: The model is not of Algorithm 2.
+        """
+        if not all(isinstance(solver, CSPWaveDiffUR) for solver in self._solvers):
+            raise OptionError(f"model {self.name!r} has no parts: only models of CSP-WaveDiffUR do")
+        solvers = tuple(
+            solver.with_parts(part) for solver in self._solvers if isinstance(solver, CSPWaveDiffUR)
+        )
+        return Model(SavedModel(self.manifest, solvers), one_step=one_step)
 
     def upscale(
         self,
@@ -131,7 +158,7 @@ class Model:
         sensor: SensorModel,
         condition: Condition = "progressive",
         details: Details = "sampled",
-    ) -> list[CascadeLevel]:
+    ) -> list[Upscaler]:
         """The cascade, for the tiler to drive.
 
         Raises:
@@ -158,7 +185,10 @@ class Model:
             draws=1 if mode == "fidelity" else draws,
             details=details,
         )
-        return cascade(self._solvers, scale, how, sensor, condition=condition)
+        if self._one_step:
+            (level,) = cascade(self._solvers, 2, how, sensor, condition=condition)
+            return [OneStep(level, int(scale))]
+        return list(cascade(self._solvers, scale, how, sensor, condition=condition))
 
     def check_takes_reference(self) -> None:
         """Refuse a reference that nothing would be learnt from.
@@ -174,7 +204,7 @@ class Model:
     def _run(
         self,
         image: Image,
-        levels: list[CascadeLevel],
+        levels: Sequence[Upscaler],
         scale: int,
         sensor: SensorModel,
         reference: Image | None,
@@ -200,6 +230,7 @@ class Model:
             exact=isinstance(sensor, Box),
             reference=guide,
             spread=spread,
+            widening=self.widening,
         )
         return _as_given(sink.array, image), None if spread is None else _as_given(
             spread.array, image

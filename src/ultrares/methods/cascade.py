@@ -76,7 +76,8 @@ class CascadeLevel:
 
     Attributes:
         solver: The level's solver.
-        level: Its number from 0; the image it sees is 2**level times finer than the scene.
+        level: Its number from 0.
+        factor: Pixels of the image it sees per pixel of the scene, along one side.
         how: How to solve.
         sensor: The degradation that leads to the scene's pixels.
         condition: Whether tau is rebuilt from the level's image or reused from the scene.
@@ -84,6 +85,7 @@ class CascadeLevel:
 
     solver: WaveDiffUR
     level: int
+    factor: int
     how: Solve
     sensor: SensorModel
     condition: Condition = "progressive"
@@ -115,7 +117,7 @@ class CascadeLevel:
         sampling = SAMPLING_HALO if self.how.mode == "perceptual" else 0
         reach = 0
         if self._sees_original:
-            reach = back_projection_reach(self.sensor, iterations=ITERATIONS) * 2**self.level
+            reach = back_projection_reach(self.sensor, iterations=ITERATIONS) * self.factor
         return min(self.solver.halo, MEAN_HALO) + sampling + reach
 
     @property
@@ -127,7 +129,7 @@ class CascadeLevel:
 
     @property
     def _sees_original(self) -> bool:
-        return not isinstance(self.sensor, Box) and 2 ** (self.level + 1) <= ORIGINAL_FACTOR
+        return not isinstance(self.sensor, Box) and self.factor * self.scale <= ORIGINAL_FACTOR
 
     def __call__(self, cell: Cell) -> Tensor:
         """Return the cell's window twice as fine."""
@@ -194,8 +196,21 @@ def cascade(
     Raises:
         ScaleError: The scale cannot be reached.
     """
-    levels = number_of_levels(scale, solvers[0].scale)
-    return [
-        CascadeLevel(solvers[min(level, len(solvers) - 1)], level, how, sensor, condition)
-        for level in range(levels)
-    ]
+    count = number_of_levels(scale, solvers[0].scale)
+    steps = [solvers[min(level, len(solvers) - 1)] for level in range(count)]
+    return chain(steps, how, sensor, condition=condition)
+
+
+def chain(
+    steps: Sequence[WaveDiffUR],
+    how: Solve,
+    sensor: SensorModel,
+    *,
+    condition: Condition = "progressive",
+) -> list[CascadeLevel]:
+    """Lay out levels whose solvers may differ in scale, such as x4 and then x2 for x8."""
+    levels, factor = [], 1
+    for number, solver in enumerate(steps):
+        levels.append(CascadeLevel(solver, number, factor, how, sensor, condition))
+        factor *= solver.scale
+    return levels

@@ -74,6 +74,9 @@ class DenoiserConfig(_Section):
     sigma_end: float = 0.1
     eta: float = 0.7
     steps: int = 4
+    widening: Annotated[float, Field(gt=0)] | None = None
+    """Factor from the pooled standard deviation of draws to the error of their mean, so that the central
+    90 % interval held 90 % of the true pixels of the training imagery; None if it was not measured."""
 
 
 class Manifest(_Section):

@@ -35,21 +35,28 @@ from ultrares.wavelet import Bands, merge, split
 
 
 class WaveDiffUR:
-    """Solver of one x2 level around any backbone.
+    """Solver of one level around any backbone.
 
     Args:
-        backbone: The pre-trained super-resolver, SR_k with k = 2.
+        backbone: The pre-trained super-resolver, SR_k.
         prior: The denoiser that perceptual mode samples with; None leaves fidelity mode only.
         device: Where their weights are; images are brought there.
+        scale: k, one of the backbone's scales; denoisers are trained for 2.
     """
 
-    scale = 2
     uses_reference = False
     multiple_of = 2
 
     def __init__(
-        self, backbone: Backbone, prior: BandPrior | None = None, *, device: str = "cpu"
+        self,
+        backbone: Backbone,
+        prior: BandPrior | None = None,
+        *,
+        device: str = "cpu",
+        scale: int = 2,
     ) -> None:
+        assert prior is None or scale == 2, "denoisers are trained for k = 2"
+        self.scale = scale
         self.backbone = backbone
         self.prior = prior
         self.device = device
@@ -69,7 +76,7 @@ class WaveDiffUR:
         reference: AlignedReference | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:
-        """Return the image twice as fine.
+        """Return the image ``scale`` times finer.
 
         Args:
             image: I_LR, shape (1, C, h, w), or (N, C, h, w) for N draws, in [0, 1].
@@ -79,7 +86,7 @@ class WaveDiffUR:
             condition: What tau is restored from; ``image`` itself unless a fixed condition is reused.
 
         Returns:
-            I_SR, (1, C, 2 * h, 2 * w) in fidelity mode, else one sample per draw.
+            I_SR, (1, C, k * h, k * w) in fidelity mode, else one sample per draw.
         """
         mean = self.mean(image, place, how, reference=reference, condition=condition)
         if how.mode == "fidelity":
@@ -122,16 +129,18 @@ class WaveDiffUR:
         return mean
 
     def super_resolve(self, image: Tensor, place: Place) -> Tensor:
-        """SR_k(image), band group by band group, (B, C, 2 * h, 2 * w)."""
+        """SR_k(image), band group by band group, (B, C, k * h, k * w)."""
         return by_groups(
             image,
             self.backbone.bands,
-            lambda group: self.backbone(group, scale=2, mtf=place.mtf, depth=place.depth),
+            lambda group: self.backbone(group, scale=self.scale, mtf=place.mtf, depth=place.depth),
         )
 
     def _enlarged_bands(self, image: Tensor, place: Place) -> Bands:
         """Eq. 11 to the letter: SR_k applied to the image's own detail bands."""
-        bands, (rows, cols) = split(image), image.shape[-2:]
+        bands = split(image)
+        rows, cols = (side * self.scale // 2 for side in image.shape[-2:])
         # The backbone expects [0, 1], and bands are centred on zero.
         raised = [self.super_resolve(band + 0.5, place) - 0.5 for band in bands[1:]]
-        return Bands(image, *(band[..., :rows, :cols] for band in raised))
+        approx = raised[0].new_zeros(())
+        return Bands(approx, *(band[..., :rows, :cols] for band in raised))

@@ -72,6 +72,33 @@ def spread_of(
     return np.sqrt(squares / (len(draws) - 1)).reshape(mean.shape)
 
 
+def calibrated_spread(
+    pyramid: Pyramid, window: Window, scale: int, widening: float, *, exact: bool
+) -> NDArray[np.float64]:
+    """How far the truth is to be expected from the mean of the draws.
+
+    A variance from a handful of draws is itself noisy, so it is averaged over 3 x 3 pixels; and draws lie
+    closer together than the truth lies to them, by a factor that was measured.
+
+    Args:
+        pyramid: Its last level is ``scale`` times finer than the scene, or more.
+        window: Scene pixels, inside the scene.
+        scale: Output pixels per scene pixel.
+        widening: Factor on the standard deviation.
+        exact: Whether the product is projected to its block means.
+
+    Returns:
+        Shape (L, scale * h, scale * w), in the units of the pyramid.
+    """
+    draws = draws_at(pyramid, window.padded(1), scale)
+    variance = spread_of(draws, mean_of(draws), scale, exact=exact) ** 2
+    # Output pixels around the window: one of each scene pixel's block is enough.
+    near = variance[:, scale - 1 : 1 - scale or None, scale - 1 : 1 - scale or None]
+    rows = near[:, :-2] + near[:, 1:-1] + near[:, 2:]
+    pooled = (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
+    return widening * np.sqrt(pooled)
+
+
 def area_average(image: NDArray[np.float32], factor: int, scale: int) -> NDArray[np.float32]:
     """Reduce blocks of ``factor`` pixels to blocks of ``scale`` by the areas that overlap.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ultrares.errors import OptionError
-from ultrares.scene.draws import draws_at, mean_of, spread_of
+from ultrares.scene.draws import calibrated_spread, draws_at, mean_of, spread_of
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
 from ultrares.scene.radiometry import Radiometry
@@ -34,6 +34,7 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
     on_progress: Progress | None = None,
     reference: Reference | None = None,
     spread: Sink | None = None,
+    widening: float | None = None,
 ) -> None:
     """Upscale a scene into a sink; the caller commits.
 
@@ -54,6 +55,8 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
         on_progress: Called with output pixels done and their total.
         reference: A finer image of the place.
         spread: Where the standard deviation of the draws goes; needs two draws or more.
+        widening: If given, the standard deviation is pooled over neighbours and widened by this factor, so
+            that it says how far the truth is to be expected from the mean.
     """
     area = whole(source.shape) if aoi is None else aoi
     pyramid = Pyramid(source, radiometry, levels, cache_bytes=cache_bytes, reference=reference)
@@ -68,7 +71,10 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
         sink.write(part.scaled(scale), pixels, repeat(valid, scale))
         if spread is not None:
             lit = repeat(valid[radiometry.lit], scale)
-            unit = spread_of(draws, mean, scale, exact=exact)
+            if widening is None:
+                unit = spread_of(draws, mean, scale, exact=exact)
+            else:
+                unit = calibrated_spread(pyramid, window, scale, widening, exact=exact)
             spread.write(part.scaled(scale), _digital_spread(unit, lit, radiometry), lit)
         done += part.height * part.width * scale**2
         if on_progress is not None:
