@@ -1,21 +1,311 @@
-"""Whether a reference raster shows any of the scene."""
+"""A finer image of a scene's place, brought onto the scene's grids, in the scene's radiometry.
+
+Opening a reference looks at it once: how far it lies beside the scene, which affine map of its bands
+explains the scene's best, and how far the two usually disagree. After that a window is a function of its
+place alone.
+"""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from types import TracebackType
+from typing import Protocol, Self
 
 import numpy as np
 import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import array_bounds
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform as transform_points
 from rasterio.warp import transform_bounds
+from rasterio.windows import Window as RasterWindow
 
 from ultrares.errors import ReferenceImageError
+from ultrares.scene.coregistration import Shift, find_shift
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.source import ArraySource, RasterSource
-from ultrares.types import Window
+from ultrares.scene.spectral_match import Floats, Moments
+from ultrares.scene.windows import clipped, tiles, whole
+from ultrares.types import Shape, Window
+
+LARGEST_SHIFT = 3.0
+"""Scene pixels up to which a reference that lies beside the scene is moved; beyond, it is refused."""
+
+LOOKED_AT, LOOKED_AT_SIDE = 64, 256
+"""Windows of the scene, and their side in pixels, that a reference is matched on at most."""
+
+REGISTERED = 9
+"""Windows that its shift is estimated from at most."""
+
+GROSS, LEAST_GROSS = 4.0, 0.08
+"""Disagreement that counts as change: so many robust standard deviations, and at least this share of the
+scene's range. Clouds and new buildings exceed it, seasons do not."""
+
+
+class _Scene(Protocol):
+    @property
+    def shape(self) -> Shape: ...
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class RasterReference:
+    """A reference on a scene's grids; made by :func:`open_reference`, and to be closed.
+
+    Attributes:
+        factor: Reference pixels per scene pixel, along one side.
+        shift: Rows and columns, in scene pixels, that its content was found to lie beside the scene's and
+            was moved back by.
+        correlation: Of the details of both at the scene's resolution.
+        weights: What each scene band (row) takes of each reference band.
+    """
+
+    def __init__(
+        self,
+        dataset: DatasetReader,
+        grid: tuple[Affine, CRS],
+        scene: _Scene,
+        radiometry: Radiometry,
+    ) -> None:
+        self._dataset, self._grid = dataset, grid
+        self._scene, self._radiometry = scene, radiometry
+        self._views: dict[int, WarpedVRT] = {}
+        self._stack = ExitStack()
+        self._moved: tuple[float, float] = (0.0, 0.0)
+        self.factor = _finer(dataset, grid, scene.shape)
+        if self.factor <= 1:
+            raise ReferenceImageError(
+                f"reference {dataset.name} is not finer than the scene: its pixels are "
+                f"{1 / self.factor:.3g} times as large; pass a finer image, or none"
+            )
+        found = self._register()
+        self.shift, self.correlation = (found.rows, found.cols), found.correlation
+        self.weights, self._offsets = self._match()
+        self._gross = self._usual_disagreement()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._forget_views()
+        self._stack.close()
+        self._dataset.close()
+
+    def read(self, window: Window, factor: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """A window of the grid ``factor`` times finer than the scene's, inside the scene.
+
+        Returns:
+            Pixels matched to the scene's lit bands and normalised as the scene is, (L, h, w), and where
+            they can be believed, (h, w).
+        """
+        pixels, valid = self._warped(window, factor)
+        first = Window(window.row // factor, window.col // factor, 1, 1)
+        bottom = -(-(window.row + window.height) // factor)
+        right = -(-(window.col + window.width) // factor)
+        below = Window(first.row, first.col, bottom - first.row, right - first.col)
+        agrees = self._agrees(below).repeat(factor, axis=0).repeat(factor, axis=1)
+        top, left = window.row - below.row * factor, window.col - below.col * factor
+        agrees = agrees[top : top + window.height, left : left + window.width]
+        return self._matched(pixels), valid & agrees
+
+    def _matched(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        # Band by band in a fixed order, so that a pixel does not depend on how many are read with it.
+        result = np.empty((len(self.weights), *pixels.shape[1:]), dtype=np.float32)
+        for band, (row, offset) in enumerate(zip(self.weights, self._offsets, strict=True)):
+            result[band] = np.float32(offset)
+            for weight, plane in zip(row, pixels, strict=True):
+                result[band] += np.float32(weight) * plane
+        return result
+
+    def _warped(self, window: Window, factor: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """The reference's own bands, zero where missing, and where none is."""
+        view = self._view(factor)
+        place = RasterWindow(window.col, window.row, window.width, window.height)
+        indexes = _light(view)
+        pixels = view.read(indexes, window=place, out_dtype=np.float32)
+        valid = (view.read_masks(indexes, window=place) > 0).all(axis=0)
+        valid &= np.isfinite(pixels).all(axis=0)
+        return np.where(valid, pixels, 0), valid
+
+    def _view(self, factor: int) -> WarpedVRT:
+        """The whole reference on a grid of the scene; GDAL warps it block by absolute block."""
+        if factor not in self._views:
+            transform, crs = self._grid
+            rows, cols = self._moved
+            moved = transform @ Affine.translation(cols, rows) @ Affine.scale(1 / factor)
+            dataset, extra = self._dataset, {}
+            if dataset.nodata is None and np.dtype(dataset.dtypes[0]).kind == "f":
+                extra = {"src_nodata": np.nan, "nodata": np.nan}
+            elif dataset.nodata is None:
+                extra = {"add_alpha": not _has_alpha(dataset)}
+            self._views[factor] = WarpedVRT(
+                dataset,
+                crs=crs,
+                transform=moved,
+                width=self._scene.shape.width * factor,
+                height=self._scene.shape.height * factor,
+                resampling=Resampling.average if factor < self.factor else Resampling.cubic,
+                # Of a pixel; rasterio cannot warp with none at all.
+                tolerance=0.01,
+                **extra,
+            )
+        return self._views[factor]
+
+    def _forget_views(self) -> None:
+        for view in self._views.values():
+            view.close()
+        self._views.clear()
+
+    def _looked_at(
+        self, limit: int
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]]:
+        """Scene (L, h, w), reference (C, h, w) and where both are valid, window by window."""
+        every = list(tiles(whole(self._scene.shape), LOOKED_AT_SIDE))
+        for window in every[:: -(-len(every) // limit)]:
+            array, valid = self._scene.read(window)
+            lit = self._radiometry.lit
+            unit = self._radiometry.normalise(array, valid)[0].numpy()
+            pixels, there = self._warped(window, 1)
+            yield unit, pixels, there & valid[lit].all(axis=0)
+
+    def _match(self) -> tuple[Floats, Floats]:
+        moments = Moments(int(self._radiometry.lit.sum()), len(_light(self._view(1))))
+        for scene, reference, both in self._looked_at(LOOKED_AT):
+            moments.add(scene[:, both], reference[:, both])
+        if not moments.count:
+            raise ReferenceImageError(
+                f"reference {self._dataset.name} has no valid pixel where the scene has one; pass one that "
+                "shows some of it, or none"
+            )
+        return moments.solve()
+
+    def _register(self) -> Shift:
+        """Find how far the reference lies beside the scene, and undo it."""
+        self.weights, self._offsets = self._match()
+        pairs = [
+            (
+                scene.mean(axis=0).astype(np.float64),
+                self._matched(pixels).mean(0).astype(np.float64),
+            )
+            for scene, pixels, both in self._looked_at(REGISTERED)
+            if both.all()
+        ]
+        found = find_shift(pairs)
+        if max(abs(found.rows), abs(found.cols)) > LARGEST_SHIFT:
+            raise ReferenceImageError(
+                f"reference {self._dataset.name} lies {found.rows:+.1f} rows and {found.cols:+.1f} columns of "
+                f"the scene beside it, more than the {LARGEST_SHIFT:g} that are corrected: "
+                "co-register it, or leave it out"
+            )
+        if found.rows or found.cols:
+            self._forget_views()
+            self._moved = found.rows, found.cols
+        return found
+
+    def _usual_disagreement(self) -> float:
+        """What counts as gross, in the scene's unit range."""
+        sample = [
+            np.abs(scene - self._matched(pixels))[:, both].max(axis=0)
+            for scene, pixels, both in self._looked_at(LOOKED_AT)
+        ]
+        middle = float(np.median(np.concatenate(sample)))
+        return max(LEAST_GROSS, GROSS * 1.4826 * middle)
+
+    def _agrees(self, window: Window) -> NDArray[np.bool_]:
+        """Scene pixels of a window that neither disagree grossly nor touch one that does."""
+        wide = clipped(window.padded(1), self._scene.shape)
+        array, valid = self._scene.read(wide)
+        lit = self._radiometry.lit
+        with np.errstate(invalid="ignore"):
+            unit = self._radiometry.normalise(array, valid)[0].numpy()
+        pixels, there = self._warped(wide, 1)
+        off = np.abs(unit - self._matched(pixels)).max(axis=0) > self._gross
+        off &= there & valid[lit].all(axis=0)
+        grown = np.pad(off, 2)
+        near = np.zeros_like(off, shape=(off.shape[0] + 2, off.shape[1] + 2))
+        for row in range(3):
+            for col in range(3):
+                near |= grown[row : row + near.shape[0], col : col + near.shape[1]]
+        top, left = window.row - wide.row + 1, window.col - wide.col + 1
+        return ~near[top : top + window.height, left : left + window.width]
+
+
+class ArrayReference(RasterReference):
+    """A reference in memory that covers the same ground as its scene.
+
+    Args:
+        array: Shape (C', H', W'), finer than the scene.
+        scene: The scene.
+        radiometry: The scene's range.
+
+    Raises:
+        ReferenceImageError: It is not finer than the scene, or its proportions are others.
+    """
+
+    def __init__(self, array: np.ndarray, scene: ArraySource, radiometry: Radiometry) -> None:
+        bands, height, width = array.shape
+        tall, wide = height / scene.shape.height, width / scene.shape.width
+        if abs(tall - wide) > 0.02 * max(tall, wide):
+            raise ReferenceImageError(
+                f"reference of {width} x {height} pixels cannot cover the same ground as a scene of "
+                f"{scene.shape.width} x {scene.shape.height}: crop both to the same extent"
+            )
+        grid = Affine(1, 0, 0, 0, -1, scene.shape.height), CRS.from_epsg(3857)
+        memory = MemoryFile()
+        dtype = np.float32 if array.dtype.kind == "f" else array.dtype
+        with memory.open(
+            driver="GTiff",
+            count=bands,
+            height=height,
+            width=width,
+            dtype=dtype,
+            crs=grid[1],
+            transform=grid[0] @ Affine.scale(1 / wide, 1 / tall),
+            photometric="minisblack",
+            alpha="unspecified",
+        ) as writer:
+            writer.write(array.astype(dtype))
+        super().__init__(memory.open(), grid, scene, radiometry)
+        self._stack.callback(memory.close)
+
+
+def open_reference(
+    path: str | Path, scene: RasterSource, radiometry: Radiometry
+) -> RasterReference:
+    """Open any finer raster that overlaps a scene, whatever its system, bands and data type.
+
+    Raises:
+        ReferenceImageError: It cannot be opened or read unambiguously, lies elsewhere or too far beside
+            the scene, or is no finer.
+    """
+    check_overlap(path, scene)
+    profile = scene.profile
+    assert profile.transform is not None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(path)
+        _refuse_kinds(dataset)
+        return RasterReference(dataset, (profile.transform, profile.crs), scene, radiometry)
+    except RasterioError as error:
+        raise ReferenceImageError(f"reference {path} cannot be read: {error}") from error
 
 
 def check_overlap(reference: str | Path, scene: RasterSource) -> None:
@@ -56,35 +346,38 @@ def check_overlap(reference: str | Path, scene: RasterSource) -> None:
         )
 
 
-class ArrayReference:
-    """Stand-in until the reference branch is merged."""
-
-    def __init__(self, array: np.ndarray, scene: ArraySource, radiometry: Radiometry) -> None:
-        self._array, self._lit = array.astype(np.float32) / 255, int(radiometry.lit.sum())
-        self.factor = array.shape[-1] / scene.shape.width
-        self.shift, self.correlation = (0.0, 0.0), 1.0
-
-    def read(self, window: Window, factor: int) -> tuple[np.ndarray, np.ndarray]:
-        """Nearest pixels of a window."""
-        rows = (np.arange(window.row, window.row + window.height) + 0.5) / factor * self.factor
-        cols = (np.arange(window.col, window.col + window.width) + 0.5) / factor * self.factor
-        image = self._array[0][np.ix_(rows.astype(int), cols.astype(int))]
-        return np.stack([image] * self._lit), np.ones(image.shape, bool)
+def _refuse_kinds(dataset: DatasetReader) -> None:
+    """Values that are no amounts of light cannot be averaged."""
+    if any(np.dtype(dtype).kind == "c" for dtype in dataset.dtypes):
+        raise ReferenceImageError(
+            f"reference {dataset.name} has complex pixels: convert it to intensity first"
+        )
+    if ColorInterp.palette in dataset.colorinterp:
+        raise ReferenceImageError(
+            f"reference {dataset.name} has a palette, whose numbers are no colours: expand it to RGB first"
+        )
 
 
-class RasterReference(ArrayReference):
-    """Stand-in until the reference branch is merged."""
+def _finer(dataset: DatasetReader, grid: tuple[Affine, CRS], shape: Shape) -> float:
+    """Reference pixels per scene pixel, along one side, at the middle of the scene."""
+    transform, crs = grid
+    middle = shape.width / 2, shape.height / 2
+    corners = [transform @ (middle[0] + x, middle[1] + y) for x, y in ((0, 0), (1, 0), (0, 1))]
+    xs, ys = zip(*corners, strict=True)
+    there = zip(*transform_points(crs, dataset.crs, xs, ys), strict=True)
+    (x, y), (right_x, right_y), (down_x, down_y) = (~dataset.transform @ point for point in there)
+    area = (right_x - x) * (down_y - y) - (right_y - y) * (down_x - x)
+    return float(abs(area) ** 0.5)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        return None
+def _has_alpha(dataset: DatasetReader | WarpedVRT) -> bool:
+    return ColorInterp.alpha in dataset.colorinterp
 
 
-def open_reference(
-    path: str | Path, scene: RasterSource, radiometry: Radiometry
-) -> RasterReference:
-    """Stand-in until the reference branch is merged."""
-    with rasterio.open(path) as raster:
-        return RasterReference(raster.read(), scene, radiometry)  # type: ignore[arg-type]
+def _light(dataset: DatasetReader | WarpedVRT) -> list[int]:
+    """Numbers of the bands that carry light."""
+    return [
+        number
+        for number, kind in enumerate(dataset.colorinterp, start=1)
+        if kind != ColorInterp.alpha
+    ]
