@@ -59,7 +59,8 @@ def test_sample_depends_on_seed_draw_and_level_only(
     sample = solver.solve(image, PLACE, PERCEPTUAL)
     assert torch.equal(sample, solver.solve(image, PLACE, PERCEPTUAL))
     draws = solver.solve(image, PLACE, replace(PERCEPTUAL, draws=3))
-    assert torch.equal(draws[:1], sample), "the first draw does not depend on how many follow"
+    # But for rounding, which differs with the size of a batch.
+    torch.testing.assert_close(draws[:1], sample, atol=1e-5, rtol=0)
     others = (solver.solve(image, PLACE, replace(PERCEPTUAL, seed=1)), draws[1:2], draws[2:])
     for other in others:
         assert not torch.allclose(sample, other, atol=1e-4)

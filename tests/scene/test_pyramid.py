@@ -197,7 +197,7 @@ class Ramp:
         rows = np.arange(window.row, window.row + window.height)[:, None] / factor
         cols = np.arange(window.col, window.col + window.width) / factor
         image = (1000 * rows + cols).astype(np.float32)
-        valid = np.broadcast_to(cols >= 1, image.shape)
+        valid = np.broadcast_to(cols >= 1, image.shape).copy()
         return np.stack([np.where(valid, image, np.nan)] * 2), valid
 
 

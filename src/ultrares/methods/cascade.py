@@ -104,6 +104,9 @@ class CascadeLevel:
     @property
     def core(self) -> int:
         """Side of the square of input pixels that is computed at once."""
+        if self.how.mode == "perceptual" and self.how.draws > 2:
+            # All draws of a cell are computed side by side.
+            return CORE // 2
         return CORE
 
     @property
