@@ -132,6 +132,10 @@ class Upscaler(Protocol):
         """Input pixels of context around a window that its result depends on."""
 
     @property
+    def edge(self) -> int:
+        """Input pixels that it wants to see of the mirrored scene beyond the scene's edge, at most its halo."""
+
+    @property
     def core(self) -> int:
         """Side of the square of input pixels, on the absolute grid, that is computed at once."""
 

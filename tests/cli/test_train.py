@@ -59,7 +59,11 @@ def test_ctrl_c_says_how_to_go_on(run, tmp_path, monkeypatch):
         (("smoke", "--resume", "--restart"), 2, "contradict"),
         (("smoke", "--devices", "0"), 2, "--devices"),
         (("smoke", "--accelerator", "abacus"), 2, "--accelerator"),
-        (("smok",), 1, "no recipe is called 'smok': pass a TOML file, or one of csp-wavediffur-naip"),
+        (
+            ("smok",),
+            1,
+            "no recipe is called 'smok': pass a TOML file, or one of csp-wavediffur-naip",
+        ),
         (("none.toml",), 1, "recipe none.toml cannot be read"),
         (("smoke", "--data", "none"), 1, "none is no folder"),
     ],

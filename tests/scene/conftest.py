@@ -31,6 +31,7 @@ class Nearest:
     scale: int = 2
     halo: int = 0
     core: int = 8
+    edge: int = 16
     original_margin: int | None = None
     size_rule: SizeRule = ANY_SIZE
     uses_reference: bool = False
@@ -46,6 +47,7 @@ class Noisy:
     scale: int = 2
     halo: int = 3
     core: int = 16
+    edge: int = 16
     original_margin: int | None = None
     size_rule: SizeRule = EVEN
     uses_reference: bool = False
@@ -97,6 +99,7 @@ class Cubic:
     scale: int = 2
     halo: int = 4
     core: int = 16
+    edge: int = 16
     original_margin: int | None = None
     size_rule: SizeRule = ANY_SIZE
     uses_reference: bool = False

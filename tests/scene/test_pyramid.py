@@ -108,7 +108,7 @@ def test_cells_are_the_same_whatever_window_is_asked_for_and_end_beyond_the_scen
     for window in (Window(0, 0, 134, 10), Window(33, 1, 3, 3), Window(70, 0, 1, 9)):
         stack.read(1, window)
         stack._cache.clear()
-    # Halo 21, rounded up to even places, but only EDGE = 16 pixels beyond the scene.
+    # Halo 21, rounded up to even places, but only 16 pixels beyond the scene.
     rows = {(-16, 54), (-6, 60), (10, 60), (26, 58), (42, 42)}
     assert seen == {(row, -16, height, 38) for row, height in rows}
 

@@ -78,7 +78,7 @@ def test_a_window_is_the_crop_of_a_larger_one(scene: ArraySource, factor: int) -
         pixels, valid = reference.read(whole, factor)
         assert not valid.all()
         for row, col, height, width in ((0, 0, 7, 9), (12, 24, 9, 13), (31, 3, 9, 44)):
-            window = Window(*(factor * value + 1 for value in (row, col)), 5 * height // 7, width)
+            window = Window(factor * row + 1, factor * col + 1, 5 * height // 7, width)
             part, seen = reference.read(window, factor)
             rows = slice(window.row, window.row + window.height)
             cols = slice(window.col, window.col + window.width)

@@ -27,9 +27,7 @@ def parameters(name: str) -> int:
     before, inner, after = denoiser.blocks
     nets = (
         build_backbone(
-            BackboneConfig(
-                kind="wavelet-residual", width=backbone.width, blocks=backbone.blocks[0]
-            )
+            BackboneConfig(kind="wavelet-residual", width=backbone.width, blocks=backbone.blocks[0])
         ),
         build_pyramid(PyramidConfig(width=sizes.width, heads=sizes.heads, blocks=sizes.blocks)),
         build_details(DetailsConfig(width=sizes.detail_width, heads=sizes.detail_heads)),

@@ -124,6 +124,15 @@ class CascadeLevel:
         return min(self.solver.halo, MEAN_HALO) + sampling + reach
 
     @property
+    def edge(self) -> int:
+        """None, for networks are trained with crops that end.
+
+        A mirrored scene around it was measured to cost up to 0.02 dB against nothing at all. What fills
+        whole windows is mirrored nevertheless.
+        """
+        return 0
+
+    @property
     def original_margin(self) -> int | None:
         """Two pixels for the interpolation of a reused condition; none for the back-projection."""
         if self.condition == "reuse":

@@ -43,6 +43,11 @@ class OneStep:
         return CORE
 
     @property
+    def edge(self) -> int:
+        """As the level's."""
+        return self.level.edge
+
+    @property
     def original_margin(self) -> int | None:
         """The scene is the level's own input."""
         return None

@@ -15,10 +15,6 @@ from ultrares.types import AlignedReference, Cell, Reference, Shape, Source, Ups
 
 DEFAULT_CACHE = 512 << 20
 
-EDGE = 16
-"""How far, in pixels of a level's input, a cell looks beyond the scene's edge: there is nothing to see but
-the mirrored scene, and networks are trained with crops that end, too."""
-
 FINER = 1.2
 """How much finer than a level's input a reference must be to tell it anything."""
 
@@ -160,9 +156,9 @@ class Pyramid:
         if upscaler.original_margin is not None:
             multiple = math.lcm(multiple, self._factors[below])
         assert upscaler.core % multiple == 0, f"core {upscaler.core} is no multiple of {multiple}"
-        halo, shape = upscaler.halo, self.shape(below)
-        row, height = _span(core.row, core.height, shape.height, halo, multiple)
-        col, width = _span(core.col, core.width, shape.width, halo, multiple)
+        margins, shape = (upscaler.halo, upscaler.edge), self.shape(below)
+        row, height = _span(core.row, core.height, shape.height, margins, multiple)
+        col, width = _span(core.col, core.width, shape.width, margins, multiple)
         return Window(row, col, height, width)
 
     def _aligned(self, window: Window, level: int) -> AlignedReference | None:
@@ -183,10 +179,16 @@ class Pyramid:
         return AlignedReference(image.nan_to_num(0.0, 0.0, 0.0), valid)
 
 
-def _span(start: int, length: int, size: int, halo: int, multiple: int) -> tuple[int, int]:
-    """First position and length of a core with its halo along one axis of ``size`` pixels."""
-    first = max(start - halo, -EDGE) // multiple * multiple
-    stop = -(-min(start + length + halo, size + EDGE) // multiple) * multiple
+def _span(
+    start: int, length: int, size: int, margins: tuple[int, int], multiple: int
+) -> tuple[int, int]:
+    """First position and length of a core with its margins along one axis of ``size`` pixels.
+
+    Its margins are the halo inside the scene, and the edge beyond it.
+    """
+    halo, edge = margins
+    first = max(start - halo, -edge) // multiple * multiple
+    stop = -(-min(start + length + halo, size + edge) // multiple) * multiple
     return first, stop - first
 
 

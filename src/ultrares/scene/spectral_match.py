@@ -45,7 +45,8 @@ class Moments:
         # Relative to the values too: a constant band leaves rounding, which must not be inverted.
         floor = 1e-12 * (1 + float(np.trace(self._square)) / count)
         ridge = RIDGE * float(np.trace(square)) / len(square) + floor
-        weights: Floats = np.linalg.solve(square + ridge * np.eye(len(square)), cross).T
+        solved = np.linalg.solve(square + ridge * np.eye(len(square)), cross)
+        weights = np.asarray(solved.T, dtype=np.float64)
         return weights, scene - weights @ reference
 
 
