@@ -43,6 +43,33 @@ def test_a_city_never_seen_gains_over_bicubic(scale: int, gain: float) -> None:
 
 
 @needs_shared_data
+def test_a_reference_of_another_year_helps_and_another_place_does_no_harm() -> None:
+    model = ultrares.load()
+    gains: dict[str, list[float]] = {"real": [], "wrong": []}
+    for site in range(0, 12, 3):
+        truth, real, wrong = (
+            _tile(year, number) for year, number in ((2020, site), (2018, site), (2018, site + 1))
+        )
+        coarse = Bicubic().degrade(torch.from_numpy(truth)[None].float(), 8)[0].round().byte()
+        plain = psnr(model.upscale(coarse.numpy(), scale=8, sensor="bicubic"), truth)
+        for name, reference in (("real", real), ("wrong", wrong)):
+            fine = model.upscale(coarse.numpy(), scale=8, sensor="bicubic", reference=reference)
+            gains[name].append(psnr(fine, truth) - plain)
+    assert np.mean(gains["real"]) > 1.2
+    assert np.mean(gains["wrong"]) > -0.1
+
+
+@needs_shared_data
+def test_a_reference_leaves_block_means_exact() -> None:
+    truth, reference = _tile(2020, 5), _tile(2018, 5)
+    coarse = np.rint(truth.reshape(3, 32, 8, 32, 8).mean(axis=(2, 4))).astype(np.uint8)
+    for mode in get_args(Mode):
+        fine = ultrares.load().upscale(coarse, scale=8, reference=reference, mode=mode)
+        means = fine.reshape(3, 32, 8, 32, 8).sum(axis=(2, 4), dtype=np.int64)
+        assert np.array_equal(means, 64 * coarse.astype(np.int64))
+
+
+@needs_shared_data
 def test_samples_are_sharper_than_means() -> None:
     """The average gradient of a sample lies between the mean's, far too low, and the truth's."""
     with rasterio.open(FOLDER / "naip/val/chico_2020_3.tif") as raster:
@@ -56,6 +83,12 @@ def test_samples_are_sharper_than_means() -> None:
     true = _average_gradient(truth)
     assert mean < 0.85 * true
     assert 1.05 * mean < sample < 1.15 * true
+
+
+def _tile(year: int, site: int) -> np.ndarray:
+    with rasterio.open(FOLDER / f"naip/val/chico_{year}_{site}.tif") as raster:
+        image: np.ndarray = raster.read([1, 2, 3])
+    return image
 
 
 def _average_gradient(image: np.ndarray) -> float:

@@ -22,7 +22,7 @@ from ultrares.methods.saved import (
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.reports import ModelInfo
 
-DEFAULT_MODEL = "wavediffur-naip"
+DEFAULT_MODEL = "csp-wavediffur-naip"
 EMBEDDED = Path(__file__).parent / "weights"
 
 Precision = Literal["auto", "fp32", "bf16"]

@@ -128,3 +128,12 @@ def test_a_reused_condition_sets_the_low_frequency(csp: CSPWaveDiffUR, image: to
     torch.testing.assert_close(
         result.approx, split(csp.super_resolve(other, PLACE)).approx, atol=1e-5, rtol=0
     )
+
+
+def test_parts_can_be_switched_on_again(csp: CSPWaveDiffUR, image: torch.Tensor) -> None:
+    again = csp.with_parts("baseline").with_parts("proposed")
+    reference = reference_of(3)
+    assert torch.equal(
+        again.solve(image, PLACE, Solve(), reference=reference),
+        csp.solve(image, PLACE, Solve(), reference=reference),
+    )

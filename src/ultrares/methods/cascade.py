@@ -36,7 +36,7 @@ the context a level needs from growing with the scale."""
 ITERATIONS = 2
 """Corrections of a back-projection through a sensor other than the box."""
 
-MEAN_HALO, SAMPLING_HALO = 48, 32
+MEAN_HALO, SAMPLING_HALO = 32, 16
 """Context for the networks of the mean, and for the denoiser's chain of calls. Their receptive fields
 add up to more, but beyond this distance the influence was measured to vanish in rounding
 (benchmarks/seams.py)."""

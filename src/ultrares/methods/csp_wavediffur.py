@@ -55,7 +55,7 @@ class CSPWaveDiffUR(WaveDiffUR):
         device: str = "cpu",
     ) -> None:
         super().__init__(backbone, prior, device=device)
-        self.parts = parts
+        self.parts = self.available = parts
         self.uses_reference = parts.pyramid is not None
         self.multiple_of = parts.multiple_of
 
@@ -65,11 +65,13 @@ class CSPWaveDiffUR(WaveDiffUR):
         return self.backbone.halo + self.parts.halo
 
     def with_parts(self, part: Part) -> CSPWaveDiffUR:
-        """The same solver with only some of its parts, for the ablation of Table 5."""
-        pyramid = self.parts.pyramid if part in ("model-1", "proposed") else None
-        details = self.parts.details if part in ("model-2", "proposed") else None
-        parts = replace(self.parts, pyramid=pyramid, details=details)
-        return CSPWaveDiffUR(self.backbone, parts, self.prior, device=self.device)
+        """The same solver with only some of the available parts, for the ablation of Table 5."""
+        pyramid = self.available.pyramid if part in ("model-1", "proposed") else None
+        details = self.available.details if part in ("model-2", "proposed") else None
+        parts = replace(self.available, pyramid=pyramid, details=details)
+        switched = CSPWaveDiffUR(self.backbone, parts, self.prior, device=self.device)
+        switched.available = self.available
+        return switched
 
     def mean(
         self,

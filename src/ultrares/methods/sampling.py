@@ -54,7 +54,7 @@ def diffuse(
         eta=prior.eta,
         project=project,
     )
-    return prior.bands.decode(residual, mean)
+    return prior.bands.decode(prior.gain * residual, mean)
 
 
 def noisy_details(

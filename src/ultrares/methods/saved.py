@@ -62,6 +62,8 @@ class DetailsConfig(_Section):
 
     width: Annotated[int, Field(ge=1)] = 64
     heads: Annotated[int, Field(ge=1)] = 8
+    used: bool = True
+    """Whether the model makes use of it; if not, it is there for the ablation alone."""
 
 
 class DenoiserConfig(_Section):
@@ -74,6 +76,7 @@ class DenoiserConfig(_Section):
     sigma_end: float = 0.1
     eta: float = 0.7
     steps: int = 4
+    gain: Annotated[float, Field(gt=0)] = 1.0
     widening: Annotated[float, Field(gt=0)] | None = None
     """Factor from the pooled standard deviation of draws to the error of their mean, so that the central
     90 % interval held 90 % of the true pixels of the training imagery; None if it was not measured."""
@@ -295,7 +298,9 @@ def _load_solver(weights: _Weights, *, autocast: bool) -> WaveDiffUR:
         weights.fill(build_details(manifest.details), "details") if manifest.details else None,
         autocast,
     )
-    return CSPWaveDiffUR(backbone, parts, prior, device=weights.device)
+    solver = CSPWaveDiffUR(backbone, parts, prior, device=weights.device)
+    unused = manifest.details is not None and not manifest.details.used
+    return solver.with_parts("model-1") if unused else solver
 
 
 def _load_backbone(weights: _Weights, *, autocast: bool) -> Backbone:
@@ -318,6 +323,7 @@ def _load_prior(weights: _Weights, *, autocast: bool) -> BandPrior | None:
         sigma_end=config.sigma_end,
         eta=config.eta,
         steps=config.steps,
+        gain=config.gain,
         autocast=autocast,
     )
 

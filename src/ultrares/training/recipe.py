@@ -224,6 +224,8 @@ class RestorationStage(AnyStage):
 
     net: RestorationNetSection = RestorationNetSection()
     loss: LossSection = LossSection()
+    details: bool = True
+    """Whether the model makes use of its high-frequency restoration; the weights are kept anyway."""
     exits: Part = 0.2
     """Weight of the absolute error of what the backbone, or the conditions on it, would give alone."""
 

@@ -68,6 +68,7 @@ class Restorer(nn.Module):
             width=settings.width, heads=settings.heads, blocks=settings.blocks
         )
         self.details = HighFrequency(width=settings.detail_width, heads=settings.detail_heads)
+        self.uses_details = True
         self.autocast = autocast
 
     def forward(self, image: Tensor, reference: Tensor | None, *, mtf: float, depth: int) -> Exits:
@@ -75,7 +76,7 @@ class Restorer(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and reference is None):
             backbone = WaveletResidualBackbone(self.backbone, autocast=self.autocast)
             restored = backbone(image, mtf=mtf, depth=depth)
-        parts = CrossScale(self.pyramid, self.details, self.autocast)
+        parts = CrossScale(self.pyramid, self.details if self.uses_details else None, self.autocast)
         offered = None
         if reference is not None:
             offered = AlignedReference(reference, torch.ones_like(reference[:, :1]))
@@ -216,6 +217,7 @@ def train_restoration(
         execution=execution,
     )
     assert isinstance(trained, Restorer)
+    trained.uses_details = stage.details
     return trained
 
 

@@ -152,15 +152,22 @@ def _manifest(recipe: Recipe, file: str, bands: ResidualBands) -> Manifest:
         pyramid=PyramidConfig(width=sizes.width, heads=sizes.heads, blocks=sizes.blocks)
         if sizes
         else None,
-        details=DetailsConfig(width=sizes.detail_width, heads=sizes.detail_heads)
-        if sizes
-        else None,
+        details=_details(recipe),
         denoiser=DenoiserConfig(
             width=recipe.denoiser.net.width, blocks=(before, inner, after), stds=bands.stds
         ),
         licence=recipe.licence,
         trained_on=recipe.trained_on,
         recipe=file,
+    )
+
+
+def _details(recipe: Recipe) -> DetailsConfig | None:
+    stage = recipe.restoration
+    if stage is None:
+        return None
+    return DetailsConfig(
+        width=stage.net.detail_width, heads=stage.net.detail_heads, used=stage.details
     )
 
 
