@@ -11,20 +11,25 @@ from typing import Any
 
 from ultrares.catalogue import EMBEDDED, Precision, describe_model, load_saved, locate, models
 from ultrares.errors import OptionError, OutputError
-from ultrares.methods.cascade import MAX_SCALE, number_of_levels
-from ultrares.model import Model, check_spread
+from ultrares.methods.cascade import MAX_SCALE
+from ultrares.model import Model, along, check_spread
 from ultrares.reports import DegradeReport, ModelInfo, UpscaleReport
 from ultrares.scene.budget import cache_for, parse_memory, tile_for
 from ultrares.scene.check import SPREAD, CheckReport
+from ultrares.scene.check_areas import AREAS, BLOCKS
 from ultrares.scene.check import check as check_files
 from ultrares.scene.degrade import degrade as degrade_file
+from ultrares.scene.grid_choice import Wanted
+from ultrares.scene.profile import SceneProfile
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.reference import RasterReference, check_overlap, open_reference
 from ultrares.scene.sink import CogSink, check_target, commit_together
 from ultrares.scene.source import RasterSource
-from ultrares.scene.upscale import aoi_window, upscale
-from ultrares.sensor.models import Box, parse_sensor
-from ultrares.types import Mode, Window
+from ultrares.scene.target_grid import TargetGrid
+from ultrares.scene.upscale import aoi_window
+from ultrares.scene.windows import whole
+from ultrares.sensor.models import Box, SensorModel, parse_sensor
+from ultrares.types import Mode
 
 __all__ = [
     "EMBEDDED",
@@ -70,7 +75,9 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     source: str | Path,
     target: str | Path,
     *,
-    scale: float,
+    scale: float | None = None,
+    gsd: float | None = None,
+    like: str | Path | None = None,
     model: str | Path | Model | None = None,
     reference: str | Path | None = None,
     mode: Mode = "fidelity",
@@ -90,7 +97,10 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     Args:
         source: The scene.
         target: The result.
-        scale: Whole number from 2 to 128.
+        scale: Output pixels per scene pixel along one side, above 1, to 128. Sides are rounded to whole
+            pixels; the footprint is kept.
+        gsd: Instead of a scale, the size of an output pixel in the units of the scene's CRS.
+        like: Instead of a scale, a raster whose pixels the output's shall be, where both reach.
         model: A loaded model or anything :func:`load` takes.
         reference: A finer raster of the same place; refused by models that use none.
         mode: ``fidelity`` for the conditional mean, ``perceptual`` for a sample.
@@ -113,23 +123,30 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     """
     start = time.monotonic()
     files = _Files(source, target, uncertainty, reference, overwrite)
+    wanted = Wanted(scale, gsd, like)
+    wanted.check()
     files.check()
     parsed = parse_sensor(sensor)
-    number_of_levels(scale)
     if uncertainty is not None:
         check_spread(mode, draws)
     loaded = model if isinstance(model, Model) else load(model)
-    levels = loaded.levels(scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parsed)
-    factor, shown = int(scale), draws if mode == "perceptual" else 1
+    shown = draws if mode == "perceptual" else 1
     with ExitStack() as stack:
         scene = stack.enter_context(RasterSource(source))
+        grid = wanted.on(scene.profile)
+        route = loaded.route(
+            grid.scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parsed
+        )
         radiometry = Radiometry.of(scene)
         guide = files.open_reference(stack, loaded, scene, radiometry)
         window, budget = aoi_window(scene.profile, aoi), parse_memory(memory)
+        part = grid.part_over(window)
         tags = {
             "ULTRARES_MODEL": loaded.name,
             "ULTRARES_MODEL_SHA256": loaded.manifest.sha256 or "none",
-            "ULTRARES_SCALE": str(factor),
+            "ULTRARES_SCALE": f"{grid.scale:.12g}",
+            "ULTRARES_GRID": BLOCKS if grid.factor else AREAS,
+            "ULTRARES_EDGES_MOVED": f"{grid.moved(whole(scene.shape)):.9g}",
             "ULTRARES_MODE": mode,
             "ULTRARES_DRAWS": str(draws),
             "ULTRARES_STEPS": _steps_in_words(mode, steps),
@@ -139,17 +156,18 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
             **_reference_tags(reference, guide),
             "ULTRARES_VERSION": _version(),
         }
-        sink, spread = files.open_sinks(stack, scene, (factor, window), tags, shown)
-        upscale(
+        profile = scene.profile.onto(grid.part(part))
+        sink, spread = files.open_sinks(stack, profile, tags, shown)
+        along(
+            route,
             scene,
             sink,
-            levels,
-            factor,
+            grid,
             radiometry=radiometry,
             nodata=scene.profile.nodata,
             tile=tile_for(tile, budget, scene.bands, shown),
             cache_bytes=cache_for(budget),
-            aoi=window,
+            part=part,
             on_progress=progress,
             exact=isinstance(parsed, Box),
             reference=guide,
@@ -159,14 +177,14 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         # The product comes last: where it is, its uncertainty is, too.
         commit_together(*([sink] if spread is None else [spread, sink]))
     seconds = time.monotonic() - start
-    height, width = factor * window.height, factor * window.width
+    height, width = profile.shape
     return UpscaleReport(
         target=str(target),
         width=width,
         height=height,
         bands=scene.bands,
         dtype=str(scene.dtype),
-        scale=factor,
+        scale=grid.scale if grid.factor is None else grid.factor,
         model=loaded.name,
         mode=mode,
         sensor=sensor,
@@ -174,7 +192,8 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         draws=draws,
         seconds=seconds,
         megapixels_per_second=height * width / 1e6 / seconds,
-        radiometry="block means exact" if isinstance(parsed, Box) else f"held to {sensor}",
+        radiometry=_radiometry_in_words(parsed, grid),
+        moved=grid.part(part).moved(window),
         reference=None if reference is None else str(reference),
         uncertainty=None if uncertainty is None else str(uncertainty),
         reference_shift=None if guide is None else _shift_of(guide),
@@ -256,13 +275,11 @@ class _Files:
     def open_sinks(
         self,
         stack: ExitStack,
-        scene: RasterSource,
-        place: tuple[int, Window],
+        profile: SceneProfile,
         tags: dict[str, str],
         draws: int,
     ) -> tuple[CogSink, CogSink | None]:
-        """Sinks of the result and, if it is asked for, of the uncertainty; ``place`` is scale and window."""
-        profile = scene.profile.upscaled(*place)
+        """Sinks of the result and, if it is asked for, of the uncertainty."""
         content = {"ULTRARES_CONTENT": "scene" if draws == 1 else f"mean of {draws} draws"}
         sink = CogSink(self.target, profile, tags | content, overwrite=self.overwrite)
         stack.enter_context(sink)
@@ -273,6 +290,12 @@ class _Files:
             self.uncertainty, profile.of_spread(), tags | content, overwrite=self.overwrite
         )
         return sink, stack.enter_context(spread)
+
+
+def _radiometry_in_words(sensor: SensorModel, grid: TargetGrid) -> str:
+    if not isinstance(sensor, Box):
+        return f"held to {sensor.name}"
+    return "area means kept" if grid.factor is None else "block means exact"
 
 
 def _steps_in_words(mode: Mode, steps: int | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, TypeVar, get_args
 
@@ -10,18 +10,26 @@ import numpy as np
 import torch
 
 from ultrares.errors import InputError, ModelError, OptionError, ReferenceImageError
+from ultrares.methods.area_average import AreaAverage
 from ultrares.methods.cascade import Condition, cascade, number_of_levels
 from ultrares.methods.csp_wavediffur import CSPWaveDiffUR, Part
 from ultrares.methods.one_step import OneStep
 from ultrares.methods.place import Details, Solve
-from ultrares.methods.saved import SavedModel
+from ultrares.methods.route import Route, check_scale, route_of_cascade, route_of_operator
+from ultrares.methods.saved import Manifest, SavedModel
+from ultrares.methods.saved_operator import SavedOperator
+from ultrares.scene.grid_choice import grid_of_scale
+from ultrares.scene.grid_stage import GridStage
+from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.reference import ArrayReference
 from ultrares.scene.sink import ArraySink
 from ultrares.scene.source import ArraySource
+from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.upscale import upscale
+from ultrares.scene.upscale_grid import upscale_to_grid
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
-from ultrares.types import Mode, Shape, Upscaler
+from ultrares.types import Mode, Reference, Shape, Sink, Source, Upscaler, Window
 
 Image = TypeVar("Image", np.ndarray, torch.Tensor)
 
@@ -33,9 +41,17 @@ class Model:
         manifest: What the model is and where it comes from.
     """
 
-    def __init__(self, saved: SavedModel, *, one_step: bool = False) -> None:
+    def __init__(
+        self,
+        saved: SavedModel | SavedOperator,
+        *,
+        one_step: bool = False,
+        residual: SavedOperator | None = None,
+    ) -> None:
         self.manifest = saved.manifest
-        self._solvers = saved.solvers
+        self._solvers = () if isinstance(saved, SavedOperator) else saved.solvers
+        self._operator = saved if isinstance(saved, SavedOperator) else None
+        self._residual = residual
         self._one_step = one_step
 
     @property
@@ -64,12 +80,17 @@ class Model:
         Raises:
             OptionError: The model is not of Algorithm 2.
         """
-        if not all(isinstance(solver, CSPWaveDiffUR) for solver in self._solvers):
+        if not self._solvers or not all(
+            isinstance(solver, CSPWaveDiffUR) for solver in self._solvers
+        ):
             raise OptionError(f"model {self.name!r} has no parts: only models of CSP-WaveDiffUR do")
         solvers = tuple(
             solver.with_parts(part) for solver in self._solvers if isinstance(solver, CSPWaveDiffUR)
         )
-        return Model(SavedModel(self.manifest, solvers), one_step=one_step)
+        assert isinstance(self.manifest, Manifest)
+        return Model(
+            SavedModel(self.manifest, solvers), one_step=one_step, residual=self._residual
+        )
 
     def upscale(
         self,
@@ -85,12 +106,14 @@ class Model:
     ) -> Image:
         """Return an image ``scale`` times finer along both sides.
 
-        Averaged back over each input pixel, the result equals the input exactly (sensor ``box``).
+        Averaged back over each input pixel, the result equals the input exactly (sensor ``box``). At scales
+        that are not whole, output pixels are shared between input pixels, and what is kept is the
+        area-weighted mean, to half a digital number.
 
         Args:
             image: Shape (C, H, W), array or tensor. Integers keep their type and its full range; floats
                 are taken as they are, not-a-number marks pixels without data.
-            scale: Whole number from 2 to 128.
+            scale: Above 1, to 128. Sides of the result are rounded to whole pixels; the footprint is kept.
             reference: A finer image of the same place and extent, shape (C', H', W'), in any units; only
                 for models that use one.
             mode: ``fidelity`` for the conditional mean, ``perceptual`` for a sample.
@@ -103,8 +126,8 @@ class Model:
             InputError: The image, the scale or an option cannot be used.
         """
         parsed = parse_sensor(sensor)
-        levels = self.levels(scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parsed)
-        fine, _ = self._run(image, levels, int(scale), parsed, reference, with_spread=False)
+        route = self.route(scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parsed)
+        fine, _ = self._run(image, route, scale, parsed, reference, with_spread=False)
         return fine
 
     def upscale_with_spread(
@@ -127,7 +150,7 @@ class Model:
 
         Args:
             image: Shape (C, H, W), array or tensor.
-            scale: Whole number from 2 to 128.
+            scale: Above 1, to 128.
             reference: A finer image of the same place and extent, for models that use one.
             draws: Number of draws, at least 2.
             steps: Denoiser calls per level of a draw; None for the model's own number.
@@ -140,10 +163,10 @@ class Model:
         """
         check_spread("perceptual", draws)
         parsed = parse_sensor(sensor)
-        levels = self.levels(
+        route = self.route(
             scale, mode="perceptual", draws=draws, steps=steps, seed=seed, sensor=parsed
         )
-        fine, spread = self._run(image, levels, int(scale), parsed, reference, with_spread=True)
+        fine, spread = self._run(image, route, scale, parsed, reference, with_spread=True)
         assert spread is not None
         return fine, spread
 
@@ -159,14 +182,60 @@ class Model:
         condition: Condition = "progressive",
         details: Details = "sampled",
     ) -> list[Upscaler]:
-        """The cascade, for the tiler to drive.
+        """The cascade of a whole scale, or the least one that is finer.
+
+        Raises:
+            OptionError: An option has a value that makes no sense.
+            ScaleError: The scale cannot be reached.
+            ModelError: Samples are asked of a model without denoiser, or it is no cascade.
+        """
+        number_of_levels(scale)
+        if not self._solvers:
+            raise ModelError(f"model {self.name!r} is no cascade and has no levels")
+        how = self._how(mode=mode, draws=draws, steps=steps, seed=seed, details=details)
+        if self._one_step:
+            (level,) = cascade(self._solvers, 2, how, sensor, condition=condition)
+            return [OneStep(level, int(scale))]
+        return list(cascade(self._solvers, scale, how, sensor, condition=condition))
+
+    def route(
+        self,
+        scale: float,
+        *,
+        mode: Mode,
+        draws: int,
+        steps: int | None,
+        seed: int,
+        sensor: SensorModel,
+    ) -> Route:
+        """How a scale is reached, for the tiler to drive.
 
         Raises:
             OptionError: An option has a value that makes no sense.
             ScaleError: The scale cannot be reached.
             ModelError: Samples are asked of a model without denoiser.
         """
-        number_of_levels(scale)
+        check_scale(scale)
+        how = self._how(mode=mode, draws=draws, steps=steps, seed=seed)
+        if self._operator is not None:
+            return route_of_operator(self._operator, how, sensor)
+        if self._one_step:
+            levels = self.levels(
+                scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=sensor
+            )
+            return Route(levels, None)
+        return route_of_cascade(self._solvers, scale, how, sensor, residual=self._residual)
+
+    def _how(
+        self,
+        *,
+        mode: Mode,
+        draws: int,
+        steps: int | None,
+        seed: int,
+        details: Details = "sampled",
+    ) -> Solve:
+        """The options, checked."""
         if mode not in get_args(Mode):
             raise OptionError(f"unknown mode {mode!r}: choose fidelity or perceptual")
         for name, value in (("draws", draws), ("steps", steps)):
@@ -174,21 +243,18 @@ class Model:
                 raise OptionError(f"{name} is {value}: pass a whole number of at least 1")
         if not _is_whole(seed):
             raise OptionError(f"seed is {seed}: pass a whole number")
-        if mode == "perceptual" and self._solvers[0].prior is None:
+        prior = self._solvers[0].prior if self._operator is None else self._operator.prior
+        if mode == "perceptual" and prior is None:
             raise ModelError(
                 f"model {self.name!r} has no denoiser and cannot draw samples; use --mode fidelity"
             )
-        how = Solve(
+        return Solve(
             mode=mode,
             steps=steps,
             seed=seed,
             draws=1 if mode == "fidelity" else draws,
             details=details,
         )
-        if self._one_step:
-            (level,) = cascade(self._solvers, 2, how, sensor, condition=condition)
-            return [OneStep(level, int(scale))]
-        return list(cascade(self._solvers, scale, how, sensor, condition=condition))
 
     def check_takes_reference(self) -> None:
         """Refuse a reference that nothing would be learnt from.
@@ -204,28 +270,29 @@ class Model:
     def _run(
         self,
         image: Image,
-        levels: Sequence[Upscaler],
-        scale: int,
+        route: Route,
+        scale: float,
         sensor: SensorModel,
         reference: Image | None,
         *,
         with_spread: bool,
     ) -> tuple[Image, Image | None]:
-        """Drive the levels over an image in memory."""
+        """Drive a route over an image in memory."""
         source = ArraySource(_as_array(image, "image"))
         radiometry = Radiometry.of(source)
         guide = None
         if reference is not None:
             self.check_takes_reference()
             guide = ArrayReference(_as_array(reference, "reference"), source, radiometry)
-        shape = Shape(scale * source.shape.height, scale * source.shape.width)
+        grid = grid_of_scale(source.shape, scale)
+        shape = Shape(grid.rows.size, grid.cols.size)
         sink = ArraySink(source.bands, shape, source.dtype)
         spread = ArraySink(source.bands, shape, np.dtype(np.float32)) if with_spread else None
-        upscale(
+        along(
+            route,
             source,
             sink,
-            levels,
-            scale,
+            grid,
             radiometry=radiometry,
             exact=isinstance(sensor, Box),
             reference=guide,
@@ -235,6 +302,79 @@ class Model:
         return _as_given(sink.array, image), None if spread is None else _as_given(
             spread.array, image
         )
+
+
+def along(  # noqa: PLR0913 - each is a decision that belongs to the caller
+    route: Route,
+    source: Source,
+    sink: Sink,
+    grid: TargetGrid,
+    *,
+    radiometry: Radiometry,
+    exact: bool,
+    reference: Reference | None = None,
+    spread: Sink | None = None,
+    widening: float | None = None,
+    nodata: float | None = None,
+    tile: int = 512,
+    cache_bytes: int = DEFAULT_CACHE,
+    part: Window | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Upscale a scene along a route: in whole blocks where the grid has them, else by shared areas.
+
+    Args:
+        route: From :meth:`Model.route`.
+        source: The scene.
+        sink: Receives the result.
+        grid: Where the output pixels lie on the scene, all of them.
+        radiometry: The scene's range.
+        exact: Whether means over scene pixels shall be kept.
+        reference: A finer image of the place.
+        spread: Where the standard deviation of the draws goes.
+        widening: See :func:`ultrares.scene.upscale.upscale`.
+        nodata: A value that no valid pixel may get.
+        tile: Output pixels a side that are written at once, where blocks are whole.
+        cache_bytes: What computed cells may keep.
+        part: Output pixels to write; None for all.
+        on_progress: Called with output pixels done and their total.
+    """
+    factor = grid.factor
+    if factor is not None and grid.covers(source.shape):
+        upscale(
+            source,
+            sink,
+            route.levels,
+            factor,
+            radiometry=radiometry,
+            nodata=nodata,
+            tile=tile,
+            aoi=None if part is None else part.reduced(factor),
+            exact=exact,
+            cache_bytes=cache_bytes,
+            on_progress=on_progress,
+            reference=reference,
+            spread=spread,
+            widening=widening,
+            last=route.last,
+        )
+        return
+    pyramid = Pyramid(
+        source, radiometry, route.levels, cache_bytes=cache_bytes, reference=reference
+    )
+    upscale_to_grid(
+        source,
+        sink,
+        GridStage(pyramid, route.last or AreaAverage(), grid),
+        grid,
+        radiometry=radiometry,
+        nodata=nodata,
+        part=part,
+        exact=exact,
+        on_progress=on_progress,
+        spread=spread,
+        widening=widening,
+    )
 
 
 def check_spread(mode: Mode, draws: int) -> None:

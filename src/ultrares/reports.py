@@ -56,6 +56,8 @@ class UpscaleReport:
         uncertainty: The file of the draws' standard deviation; None without one.
         reference_shift: Rows and columns, in scene pixels, that the reference was moved by to lie on the
             scene; None without a reference.
+        moved: How far an edge of the product lies from the scene's at most, in scene pixels; 0 unless the
+            product lies on the grid of another raster.
     """
 
     target: str
@@ -63,7 +65,7 @@ class UpscaleReport:
     height: int
     bands: int
     dtype: str
-    scale: int
+    scale: float
     model: str
     mode: str
     sensor: str
@@ -75,6 +77,7 @@ class UpscaleReport:
     reference: str | None = None
     uncertainty: str | None = None
     reference_shift: tuple[float, float] | None = None
+    moved: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values."""

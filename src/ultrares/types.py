@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -45,6 +45,11 @@ class Window(NamedTuple):
     def scaled(self, factor: int) -> Window:
         """The same rectangle on a grid ``factor`` times finer."""
         return Window(*(factor * value for value in self))
+
+    def reduced(self, factor: int) -> Window:
+        """The same rectangle on a grid ``factor`` times coarser, whose pixels it must not cut."""
+        assert not any(value % factor for value in self), f"{self} cuts pixels of {factor}"
+        return Window(*(value // factor for value in self))
 
     def padded(self, margin: int) -> Window:
         """The rectangle grown by ``margin`` pixels on every side."""
@@ -153,6 +158,58 @@ class Upscaler(Protocol):
 
     def __call__(self, cell: Cell) -> Tensor:
         """The finer window, shape (N, C, scale * h, scale * w), in [0, 1] and a little beyond."""
+
+
+@dataclass(frozen=True)
+class GridCell:
+    """What one call of a :class:`GridUpscaler` gets to see.
+
+    Attributes:
+        image: The input with its halo, shape (N, C, h, w), in [0, 1].
+        rows: Edges of the output rows wanted, in pixels of ``image`` from its upper edge, shape (H + 1,),
+            float64, evenly spaced; the first and last may lie outside the image.
+        cols: Edges of the output columns wanted, shape (W + 1,).
+        place: Absolute position of the first output pixel on the output's grid.
+    """
+
+    image: Tensor
+    rows: NDArray[np.float64]
+    cols: NDArray[np.float64]
+    place: Origin
+
+
+class GridUpscaler(Protocol):
+    """The last step to an output grid of any scale: a pure function of its cell and of integrals.
+
+    What is global by nature, the sums of a kernel integral, is gathered over the output in ``passes``
+    passes beforehand and handed in as a value, so that tiles agree.
+    """
+
+    @property
+    def halo(self) -> int:
+        """Input pixels of context around what the output pixels cover."""
+
+    @property
+    def margin(self) -> int:
+        """Output pixels of context."""
+
+    @property
+    def multiple_of(self) -> int:
+        """What the sides and the place of the output pixels of a cell must be multiples of."""
+
+    @property
+    def core(self) -> int:
+        """Side of the square of output pixels that is computed at once."""
+
+    @property
+    def passes(self) -> int:
+        """How many integrals there are; each needs those before it."""
+
+    def products(self, cell: GridCell, integrals: Sequence[Tensor]) -> Tensor:
+        """The sum over the cell's output pixels of what the next integral averages."""
+
+    def __call__(self, cell: GridCell, integrals: Sequence[Tensor]) -> Tensor:
+        """The output pixels, shape (N, C, H, W), in [0, 1] and a little beyond."""
 
 
 class Backbone(Protocol):

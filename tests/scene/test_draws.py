@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tests.scene.conftest import Drawn
-from ultrares.scene.draws import area_average, draws_at, mean_of, spread_of
+from ultrares.scene.draws import area_average, draws_of_levels, mean_of, spread_of
 from ultrares.scene.pyramid import Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.source import ArraySource
@@ -69,8 +69,8 @@ def test_draws_are_reduced_to_the_output_scale_one_by_one() -> None:
     pyramid = Pyramid(source, Radiometry.of(source), [Drawn(), Drawn()])
     window = Window(2, 1, 5, 4)
     fine: Tensor = pyramid.read(2, window.scaled(4))
-    assert torch.equal(torch.from_numpy(draws_at(pyramid, window, 4)), fine)
-    reduced = draws_at(pyramid, window, 3)
+    assert torch.equal(torch.from_numpy(draws_of_levels(pyramid, 4)(window)), fine)
+    reduced = draws_of_levels(pyramid, 3)(window)
     assert reduced.shape == (3, 2, 15, 12)
     for draw, expected in zip(reduced, fine, strict=True):
         np.testing.assert_array_equal(draw, area_average(expected.numpy(), 4, 3))

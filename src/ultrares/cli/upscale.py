@@ -26,7 +26,18 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
     source: InputPath,
     target: OutputPath,
     *,
-    scale: Annotated[float, typer.Option(help="Output pixels per input pixel, along one side.")],
+    scale: Annotated[
+        float | None,
+        typer.Option(help="Output pixels per input pixel, along one side: any number to 128."),
+    ] = None,
+    gsd: Annotated[
+        float | None,
+        typer.Option(metavar="SIZE", help="Or the size of an output pixel, in units of the CRS."),
+    ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Or a raster whose grid the output shall lie on."),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="A name from `ultrares models`, a folder or a hub id.")
     ] = None,
@@ -75,6 +86,8 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             source,
             target,
             scale=scale,
+            gsd=gsd,
+            like=like,
             model=model,
             reference=reference,
             mode=mode,
@@ -102,7 +115,7 @@ def summary(report: UpscaleReport, source: Path) -> str:
     bands = "1 band" if report.bands == 1 else f"{report.bands} bands"
     return (
         f"{report.target}  {report.width} x {report.height} px, {bands} {report.dtype}, "
-        f"x{report.scale:g} of {source.name}, {radiometry}, {_other_files(report)}COG, "
+        f"x{report.scale:.6g} of {source.name}, {radiometry}, {_other_files(report)}COG, "
         f"{report.seconds:.1f} s"
     )
 
@@ -110,6 +123,8 @@ def summary(report: UpscaleReport, source: Path) -> str:
 def _other_files(report: UpscaleReport) -> str:
     """What was read and written besides the scene and the result."""
     text = ""
+    if report.moved > 1e-6:
+        text += f"edges moved by {report.moved:.3g} input pixels at most, "
     if report.reference is not None and report.reference_shift is not None:
         rows, cols = report.reference_shift
         text += f"details from {report.reference} moved by {rows:+.2f} rows {cols:+.2f} columns, "

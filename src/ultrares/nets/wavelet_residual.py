@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 
-def silence(layer: nn.Conv2d) -> None:
-    """Start a convolution at zero."""
+def silence(layer: nn.Conv2d | nn.Linear) -> None:
+    """Start a layer at zero."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
 
@@ -15,8 +15,9 @@ def silence(layer: nn.Conv2d) -> None:
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions around a leaky ReLU, added to their input; starts as the identity."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, slope: float = 0.1) -> None:
         super().__init__()
+        self.slope = slope
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         # Close to, not at zero: exact zeros were seen to stall at bf16 training rates.
@@ -25,7 +26,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Refine ``features`` (B, width, h, w)."""
-        hidden = nn.functional.leaky_relu(self.first(features), 0.1)
+        hidden = nn.functional.leaky_relu(self.first(features), self.slope)
         refined: Tensor = features + self.second(hidden)
         return refined
 

@@ -15,6 +15,13 @@ from rasterio.errors import NotGeoreferencedWarning
 from rio_cogeo.cogeo import cog_validate
 
 from ultrares.errors import OptionError
+from ultrares.scene.check_areas import (
+    compare_areas,
+    grid_of_product,
+    limit_of_areas,
+    moved_in_words,
+    straddles,
+)
 from ultrares.scene.grid import finer_transform, footprint_distance
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.source import RasterSource
@@ -43,7 +50,7 @@ class CheckReport:
     Attributes:
         ok: Whether every promise is kept.
         problems: One sentence for each that is not.
-        scale: Fine pixels per coarse pixel, 0 if the sizes do not fit.
+        scale: Fine pixels per coarse pixel, whole or not; 0 if the sizes do not fit.
         footprint_pixels: Largest distance of the corners, in coarse pixels.
         radiometry_max: Largest difference between a block mean and its coarse pixel, in digital numbers,
             over valid pixels; for floats also in units of the data.
@@ -57,7 +64,7 @@ class CheckReport:
 
     ok: bool
     problems: list[str]
-    scale: int = 0
+    scale: float = 0
     footprint_pixels: float | None = None
     radiometry_max: float | None = None
     radiometry_limit: float | None = None
@@ -108,6 +115,8 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
         problems = _differences(fine.profile, coarse.profile)
         cog_valid, errors = _validate(fine_path)
         problems += [f"not a valid cloud-optimised GeoTIFF: {error}" for error in errors]
+        if straddles(fine.profile):
+            return _check_areas(fine, coarse, problems, cog_valid=cog_valid)
         scale, window, misfit = _fit(fine.profile, coarse.profile)
         if misfit:
             return CheckReport(ok=False, problems=[*problems, misfit], cog_valid=cog_valid)
@@ -135,6 +144,41 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
         sensor=sensor.name,
         sensor_rms=(found.sensor_squares / max(1, found.sensor_count)) ** 0.5,
         sensor_max=found.sensor_largest,
+        mask_equal=found.mask_equal,
+        cog_valid=cog_valid,
+    )
+
+
+def _check_areas(
+    fine: RasterSource, coarse: RasterSource, problems: list[str], *, cog_valid: bool
+) -> CheckReport:
+    """The promises of a product whose pixels straddle its scene's."""
+    grid = grid_of_product(fine.profile, coarse.profile)
+    sensor = _sensor(fine.profile)
+    distance, told = grid.moved(whole(coarse.shape)), moved_in_words(fine.profile)
+    if distance > told + FOOTPRINT_TOLERANCE:
+        problems.append(
+            f"an edge lies {distance:.3g} input pixels from the input's, but the file says {told:.3g}"
+        )
+    if (fine.bands, fine.dtype) != (coarse.bands, coarse.dtype):
+        return CheckReport(ok=False, problems=problems, scale=grid.scale, cog_valid=cog_valid)
+    found = compare_areas(fine, coarse, grid)
+    limit = limit_of_areas(coarse.dtype, found) if isinstance(sensor, Box) else None
+    if limit is not None and found.largest > limit:
+        problems.append(
+            f"an area-weighted mean differs from its input pixel by {found.largest:.3g} DN (neighbours at "
+            "opposite ends of the range cannot both be kept at this scale)"
+        )
+    if not found.mask_equal:
+        problems.append("pixels without data are not those of the input")
+    return CheckReport(
+        ok=not problems,
+        problems=problems,
+        scale=grid.scale,
+        footprint_pixels=distance,
+        radiometry_max=found.largest,
+        radiometry_limit=limit,
+        sensor=sensor.name,
         mask_equal=found.mask_equal,
         cog_valid=cog_valid,
     )

@@ -6,32 +6,53 @@ are computed together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.pyramid import Pyramid
+from ultrares.scene.windows import bounding, mirror
 from ultrares.types import Window
 
 
-def draws_at(pyramid: Pyramid, window: Window, scale: int) -> NDArray[np.float32]:
-    """The last level's pixels at the output scale.
+DrawsAt = Callable[[Window], NDArray[np.float32]]
+"""The draws of a window of scene pixels at the output scale, (N, L, scale * h, scale * w) for N draws and L
+lit bands, in [0, 1]; outside the scene they are mirrored."""
+
+
+def draws_of_levels(pyramid: Pyramid, scale: int) -> DrawsAt:
+    """The last level's pixels, averaged where it is finer than the output.
 
     Args:
         pyramid: Its last level is ``scale`` times finer than the scene, or more.
-        window: Scene pixels, inside the scene.
         scale: Output pixels per scene pixel.
-
-    Returns:
-        Shape (N, L, scale * h, scale * w) for N draws and L lit bands, in [0, 1].
     """
     top = pyramid.top
     factor = pyramid.factor(top)
-    fine: NDArray[np.float32] = pyramid.read(top, window.scaled(factor)).numpy()
-    if factor == scale:
-        return fine
-    return np.stack([area_average(draw, factor, scale) for draw in fine])
+
+    def draws_at(window: Window) -> NDArray[np.float32]:
+        fine: NDArray[np.float32] = pyramid.read(top, window.scaled(factor)).numpy()
+        if factor == scale:
+            return fine
+        return np.stack([area_average(draw, factor, scale) for draw in fine])
+
+    return draws_at
+
+
+def draws_of_stage(stage: GridStage, scale: int) -> DrawsAt:
+    """The pixels of the step that follows the last level, which ends at the output scale."""
+
+    def draws_at(window: Window) -> NDArray[np.float32]:
+        fine = window.scaled(scale)
+        rows = mirror(fine.row, fine.height, stage.shape.height)
+        cols = mirror(fine.col, fine.width, stage.shape.width)
+        (row, height), (col, width) = bounding(rows), bounding(cols)
+        inner = stage.read(Window(row, col, height, width))
+        return inner[:, :, rows - row][..., cols - col]
+
+    return draws_at
 
 
 def mean_of(draws: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -73,7 +94,7 @@ def spread_of(
 
 
 def calibrated_spread(
-    pyramid: Pyramid, window: Window, scale: int, widening: float, *, exact: bool
+    draws_at: DrawsAt, window: Window, scale: int, widening: float, *, exact: bool
 ) -> NDArray[np.float64]:
     """How far the truth is to be expected from the mean of the draws.
 
@@ -81,22 +102,49 @@ def calibrated_spread(
     closer together than the truth lies to them, by a factor that was measured.
 
     Args:
-        pyramid: Its last level is ``scale`` times finer than the scene, or more.
+        draws_at: Where the draws come from.
         window: Scene pixels, inside the scene.
         scale: Output pixels per scene pixel.
         widening: Factor on the standard deviation.
         exact: Whether the product is projected to its block means.
 
     Returns:
-        Shape (L, scale * h, scale * w), in the units of the pyramid.
+        Shape (L, scale * h, scale * w), in the units of the draws.
     """
-    draws = draws_at(pyramid, window.padded(1), scale)
+    draws = draws_at(window.padded(1))
     variance = spread_of(draws, mean_of(draws), scale, exact=exact) ** 2
     # Output pixels around the window: one of each scene pixel's block is enough.
     near = variance[:, scale - 1 : 1 - scale or None, scale - 1 : 1 - scale or None]
-    rows = near[:, :-2] + near[:, 1:-1] + near[:, 2:]
-    pooled = (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
-    return widening * np.sqrt(pooled)
+    return widening * np.sqrt(_pooled(near))
+
+
+def spread_of_draws(
+    draws: NDArray[np.float32], mean: NDArray[np.float64], widening: float | None
+) -> NDArray[np.float64]:
+    """The standard deviation of draws on a grid of any scale, pooled and widened if it was measured how far.
+
+    Args:
+        draws: Shape (N, L, h, w), N of at least 2.
+        mean: Their mean, shape (L, h, w).
+        widening: Factor on the standard deviation; None leaves it as it is.
+
+    Returns:
+        Shape (L, h, w); the outermost pixels repeat their neighbours' pooling.
+    """
+    assert len(draws) > 1, "one draw has no spread"
+    squares = np.zeros(mean.shape)
+    for draw in draws:
+        squares += (draw - mean).astype(np.float32) ** 2
+    variance = squares / (len(draws) - 1)
+    if widening is None:
+        return np.sqrt(variance)
+    return widening * np.sqrt(_pooled(np.pad(variance, ((0, 0), (1, 1), (1, 1)), mode="edge")))
+
+
+def _pooled(variance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means over 3 x 3 neighbours of (L, h + 2, w + 2), shape (L, h, w)."""
+    rows = variance[:, :-2] + variance[:, 1:-1] + variance[:, 2:]
+    return (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
 
 
 def area_average(image: NDArray[np.float32], factor: int, scale: int) -> NDArray[np.float32]:

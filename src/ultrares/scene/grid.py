@@ -8,6 +8,7 @@ from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 
+from ultrares.scene.target_grid import Axis
 from ultrares.types import Window
 
 
@@ -53,6 +54,34 @@ def finer_rpcs(rpcs: RPC, scale: float, window: Window) -> RPC:
     fields["samp_off"] = (rpcs.samp_off - window.col + 0.5) * scale - 0.5
     fields["line_scale"] = rpcs.line_scale * scale
     fields["samp_scale"] = rpcs.samp_scale * scale
+    return RPC(**fields)
+
+
+def moved_gcps(
+    gcps: Sequence[GroundControlPoint], rows: Axis, cols: Axis
+) -> list[GroundControlPoint]:
+    """Ground control points on a grid of any scale."""
+    return [
+        GroundControlPoint(
+            row=(point.row - rows.start) / rows.pitch,
+            col=(point.col - cols.start) / cols.pitch,
+            x=point.x,
+            y=point.y,
+            z=point.z,
+            id=point.id,
+            info=point.info,
+        )
+        for point in gcps
+    ]
+
+
+def moved_rpcs(rpcs: RPC, rows: Axis, cols: Axis) -> RPC:
+    """Rational polynomials on a grid of any scale."""
+    fields = rpcs.to_dict()
+    fields["line_off"] = (rpcs.line_off + 0.5 - rows.start) / rows.pitch - 0.5
+    fields["samp_off"] = (rpcs.samp_off + 0.5 - cols.start) / cols.pitch - 0.5
+    fields["line_scale"] = rpcs.line_scale / rows.pitch
+    fields["samp_scale"] = rpcs.samp_scale / cols.pitch
     return RPC(**fields)
 
 

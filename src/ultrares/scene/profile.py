@@ -12,7 +12,14 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 
-from ultrares.scene.grid import finer_gcps, finer_rpcs, finer_transform
+from ultrares.scene.grid import (
+    finer_gcps,
+    finer_rpcs,
+    finer_transform,
+    moved_gcps,
+    moved_rpcs,
+)
+from ultrares.scene.target_grid import TargetGrid
 from ultrares.types import Shape, Window
 
 Tags = dict[str, dict[str, str]]
@@ -78,6 +85,17 @@ class SceneProfile:
             else finer_transform(self.transform, scale, window),
             gcps=tuple(finer_gcps(self.gcps, scale, window)),
             rpcs=None if self.rpcs is None else finer_rpcs(self.rpcs, scale, window),
+        )
+
+    def onto(self, grid: TargetGrid) -> SceneProfile:
+        """The profile of the raster on another grid."""
+        rows, cols = grid.rows, grid.cols
+        return replace(
+            self,
+            shape=Shape(rows.size, cols.size),
+            transform=None if self.transform is None else grid.transform(self.transform),
+            gcps=tuple(moved_gcps(self.gcps, rows, cols)),
+            rpcs=None if self.rpcs is None else moved_rpcs(self.rpcs, rows, cols),
         )
 
     def of_spread(self) -> SceneProfile:

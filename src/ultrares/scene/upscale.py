@@ -8,13 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ultrares.errors import OptionError
-from ultrares.scene.draws import calibrated_spread, draws_at, mean_of, spread_of
+from ultrares.scene.draws import (
+    calibrated_spread,
+    draws_of_levels,
+    draws_of_stage,
+    mean_of,
+    spread_of,
+)
+from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
 from ultrares.scene.radiometry import Radiometry
+from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.windows import tiles, whole
 from ultrares.sensor.exact import project_blocks
-from ultrares.types import Reference, Sink, Source, Upscaler, Window
+from ultrares.types import GridUpscaler, Reference, Sink, Source, Upscaler, Window
 
 Progress = Callable[[int, int], None]
 
@@ -35,6 +43,7 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
     reference: Reference | None = None,
     spread: Sink | None = None,
     widening: float | None = None,
+    last: GridUpscaler | None = None,
 ) -> None:
     """Upscale a scene into a sink; the caller commits.
 
@@ -45,7 +54,7 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
         source: The scene.
         sink: Receives windows of the result, whose origin is that of the area of interest.
         levels: The cascade; draws, which it makes side by side, are averaged.
-        scale: Output pixels per pixel; the levels' scales multiply to this or more.
+        scale: Output pixels per pixel; without ``last`` the levels' scales multiply to this or more.
         radiometry: The scene's range.
         nodata: A value that no valid pixel may get.
         tile: Side of the square of output pixels computed at once, rounded up to whole scene pixels.
@@ -57,14 +66,20 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
         spread: Where the standard deviation of the draws goes; needs two draws or more.
         widening: If given, the standard deviation is pooled over neighbours and widened by this factor, so
             that it says how far the truth is to be expected from the mean.
+        last: What goes on from the levels to the scale; without it, what is finer is averaged.
     """
     area = whole(source.shape) if aoi is None else aoi
     pyramid = Pyramid(source, radiometry, levels, cache_bytes=cache_bytes, reference=reference)
+    if last is None:
+        draws_at = draws_of_levels(pyramid, scale)
+    else:
+        grid = TargetGrid.of_factor(source.shape, scale)
+        draws_at = draws_of_stage(GridStage(pyramid, last, grid), scale)
     total, done = area.height * area.width * scale**2, 0
     for part in tiles(Window(0, 0, area.height, area.width), -(-tile // scale)):
         window = Window(area.row + part.row, area.col + part.col, part.height, part.width)
         coarse, valid = source.read(window)
-        draws = draws_at(pyramid, window, scale)
+        draws = draws_at(window)
         mean = mean_of(draws)
         fine = radiometry.denormalise(mean)
         pixels = _finish(fine, coarse, valid, scale, radiometry, nodata, exact=exact)
@@ -74,7 +89,7 @@ def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
             if widening is None:
                 unit = spread_of(draws, mean, scale, exact=exact)
             else:
-                unit = calibrated_spread(pyramid, window, scale, widening, exact=exact)
+                unit = calibrated_spread(draws_at, window, scale, widening, exact=exact)
             spread.write(part.scaled(scale), _digital_spread(unit, lit, radiometry), lit)
         done += part.height * part.width * scale**2
         if on_progress is not None:

@@ -1,0 +1,87 @@
+"""The way to an output grid: levels of a cascade, and what goes on from there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ultrares.errors import ScaleError
+from ultrares.methods.area_average import AreaAverage
+from ultrares.methods.cascade import MAX_SCALE, Condition, cascade
+from ultrares.methods.place import Solve
+from ultrares.methods.saved_operator import SavedOperator
+from ultrares.methods.wavediffur import WaveDiffUR
+from ultrares.sensor.models import SensorModel
+from ultrares.types import GridUpscaler, Upscaler
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a scale is reached.
+
+    Attributes:
+        levels: The cascade, from the scene up; empty if the last step does it all.
+        last: What goes on from the last level to the output grid; None where that is as fine as the output,
+            or finer and whole pixels of the scene are blocks of whole output pixels, which are averaged.
+    """
+
+    levels: Sequence[Upscaler]
+    last: GridUpscaler | None
+
+
+def check_scale(scale: float) -> None:
+    """Refuse a scale that no route leads to.
+
+    Raises:
+        ScaleError: It does not enlarge, or is beyond 128.
+    """
+    if not (math.isfinite(scale) and scale > 1):
+        raise ScaleError(f"scale {scale:g} does not enlarge: pass a number above 1, to {MAX_SCALE}")
+    if scale > MAX_SCALE * (1 + 1e-9):
+        raise ScaleError(
+            f"scale {scale:g} is beyond {MAX_SCALE}, the largest this model was made for"
+        )
+
+
+def route_of_operator(operator: SavedOperator, how: Solve, sensor: SensorModel) -> Route:
+    """Straight to the grid, whatever the scale: NeurOp-Diff."""
+    return Route((), operator.step(how, sensor))
+
+
+def route_of_cascade(
+    solvers: Sequence[WaveDiffUR],
+    scale: float,
+    how: Solve,
+    sensor: SensorModel,
+    *,
+    residual: SavedOperator | None = None,
+    condition: Condition = "progressive",
+) -> Route:
+    """Levels of WaveDiffUR, and for what is left of the scale the continuous operator (x10 = 2 * 2 * 2 * 1.25).
+
+    Args:
+        solvers: As for :func:`~ultrares.methods.cascade.cascade`.
+        scale: Above 1, to 128.
+        how: How each level is solved.
+        sensor: The degradation that leads to the scene's pixels.
+        residual: Makes what no level reaches; without it one level more is made, and averaged.
+        condition: Where each level's tau comes from.
+
+    Raises:
+        ScaleError: The scale cannot be reached.
+    """
+    check_scale(scale)
+    above = max(2, math.ceil(scale - 1e-9))
+    levels = cascade(solvers, above, how, sensor, condition=condition)
+    reached = math.prod(level.scale for level in levels)
+    if math.isclose(reached, scale, rel_tol=1e-9):
+        return Route(levels, None)
+    if residual is not None:
+        below = levels[:-1]
+        # Samples come out of the levels already; where there is none, the operator draws them itself.
+        last = how if not below else Solve(seed=how.seed, draws=how.draws)
+        if below or how.mode == "fidelity" or residual.prior is not None:
+            return Route(below, residual.step(last, sensor))
+    whole = math.isclose(scale, round(scale), rel_tol=1e-9)
+    return Route(levels, None if whole else AreaAverage())

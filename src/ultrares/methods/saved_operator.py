@@ -1,0 +1,207 @@
+"""A NeurOp-Diff model on disk: the operator, and the denoiser that it guides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+
+from ultrares.diffusion import EPS, X0, Prediction, V
+from ultrares.errors import ModelError
+from ultrares.methods.neurop_diff import GridPrior, NeurOpDiff, ScaledStds
+from ultrares.methods.place import Solve
+from ultrares.methods.weights import CONFIG, filled, load_weights, write_folder
+from ultrares.nets.denoiser_unet import DenoiserUNet
+from ultrares.nets.neural_operator import NeuralOperator
+from ultrares.sensor.models import SensorModel
+
+PREDICTIONS: Mapping[str, Prediction] = {"eps": EPS, "v": V, "x0": X0}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OperatorConfig(_Section):
+    """The size of the operator."""
+
+    features: Annotated[int, Field(ge=8)] = 64
+    """Channels of the encoder."""
+    blocks: Annotated[int, Field(ge=1)] = 16
+    """Residual blocks of the encoder."""
+    width: Annotated[int, Field(ge=8)] = 256
+    """Channels of the operator."""
+    heads: Annotated[int, Field(ge=1)] = 16
+    """Heads of each kernel integral."""
+    layers: Annotated[int, Field(ge=1)] = 2
+    """Kernel integrals."""
+    slope: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of the encoder's leaky ReLU; 0 is a ReLU."""
+    told: bool = False
+    """Whether the encoder is told the sensor's transfer at Nyquist."""
+    largest: Annotated[float, Field(gt=1)] = 8.0
+    """The largest scale that it was trained for; beyond it the cell is this one's."""
+
+
+class GridDenoiserConfig(_Section):
+    """The size of the denoiser, the scale of what it denoises, and how it is best sampled."""
+
+    width: Annotated[int, Field(ge=8)] = 64
+    blocks: tuple[int, int, int] = (2, 3, 2)
+    features: Annotated[int, Field(ge=0)] = 8
+    """Channels of the operator that it is told beside the image; 0 for the image alone."""
+    stds: tuple[tuple[float, float, float, float], ...]
+    prediction: Literal["eps", "v", "x0"] = "v"
+    sigma_start: float = 3.0
+    sigma_end: float = 0.1
+    eta: float = 0.7
+    steps: int = 4
+    widening: Annotated[float, Field(gt=0)] | None = None
+
+
+class OperatorManifest(_Section):
+    """Everything about a saved NeurOp-Diff model except its numbers."""
+
+    format: Literal[1] = 1
+    name: str
+    method: Literal["neurop-diff"] = "neurop-diff"
+    operator: OperatorConfig
+    denoiser: GridDenoiserConfig | None = None
+    licence: str
+    trained_on: str
+    recipe: str | None = None
+    parameters: int = 0
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class SavedOperator:
+    """A manifest and the networks that its weights make.
+
+    Attributes:
+        manifest: What the model is.
+        net: The operator.
+        prior: The denoiser; None if the model has none.
+        autocast: Whether to compute in bfloat16.
+        device: Where the weights are.
+    """
+
+    manifest: OperatorManifest
+    net: NeuralOperator
+    prior: GridPrior | None
+    autocast: bool
+    device: str
+
+    def step(self, how: Solve, sensor: SensorModel, *, depth: int = 0) -> NeurOpDiff:
+        """The last step to an output grid, for the tiler to drive."""
+        return NeurOpDiff(
+            self.net,
+            how,
+            prior=self.prior,
+            mtf=sensor.mtf,
+            depth=depth,
+            autocast=self.autocast,
+            device=self.device,
+        )
+
+
+def build_operator(config: OperatorConfig) -> NeuralOperator:
+    """The operator, with fresh weights."""
+    return NeuralOperator(
+        features=config.features,
+        blocks=config.blocks,
+        width=config.width,
+        heads=config.heads,
+        layers=config.layers,
+        slope=config.slope,
+        told=config.told,
+        largest=config.largest,
+    )
+
+
+def build_grid_denoiser(
+    config: GridDenoiserConfig, width: int
+) -> tuple[DenoiserUNet, nn.Linear | None]:
+    """The denoiser and what maps an operator of ``width`` channels to its guide, with fresh weights."""
+    guide = 12 + 4 * config.features
+    net = DenoiserUNet(bands=12, guide=guide, width=config.width, blocks=config.blocks)
+    return net, nn.Linear(width, config.features) if config.features else None
+
+
+def grid_prior(
+    config: GridDenoiserConfig, net: DenoiserUNet, features: nn.Linear | None
+) -> GridPrior:
+    """The denoiser as the method uses it."""
+    return GridPrior(
+        net,
+        features,
+        ScaledStds(config.stds),
+        prediction=PREDICTIONS[config.prediction],
+        sigma_start=config.sigma_start,
+        sigma_end=config.sigma_end,
+        eta=config.eta,
+        steps=config.steps,
+    )
+
+
+def save_operator(
+    folder: Path, manifest: OperatorManifest, nets: Mapping[str, nn.Module], *, card: str
+) -> OperatorManifest:
+    """Write a model folder, weights in half precision.
+
+    Args:
+        folder: Created if needed; existing files are replaced.
+        manifest: Description; counts and checksum are filled in here.
+        nets: ``operator``, and ``denoiser`` with ``features`` if there is one.
+        card: The model card, Markdown.
+    """
+    return write_folder(folder, manifest, [nets], card=card)
+
+
+def read_operator_manifest(folder: Path) -> OperatorManifest:
+    """Read and check a NeurOp-Diff model's config.json.
+
+    Raises:
+        ModelError: The file is missing or not a valid manifest.
+    """
+    try:
+        return OperatorManifest.model_validate_json((folder / CONFIG).read_text())
+    except OSError as error:
+        raise ModelError(
+            f"model folder {folder} has no readable {CONFIG}: {error.strerror}"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "its text"
+        raise ModelError(
+            f"model folder {folder}: {CONFIG} is not valid at {where}: {first['msg']}"
+        ) from error
+
+
+def load_operator(folder: Path, *, autocast: bool, device: str = "cpu") -> SavedOperator:
+    """Read a NeurOp-Diff model's folder.
+
+    Raises:
+        ModelError: A file is missing, or the weights do not match the manifest.
+    """
+    manifest = read_operator_manifest(folder)
+    state = load_weights(folder, manifest.sha256)
+
+    def fill(net: nn.Module, role: str) -> nn.Module:
+        return filled(net, state, f"0.{role}.", folder).to(device)
+
+    net = build_operator(manifest.operator)
+    fill(net, "operator")
+    prior = None
+    if manifest.denoiser is not None:
+        denoiser, features = build_grid_denoiser(manifest.denoiser, manifest.operator.width)
+        fill(denoiser, "denoiser")
+        if features is not None:
+            fill(features, "features")
+        prior = grid_prior(manifest.denoiser, denoiser, features)
+    return SavedOperator(manifest, net, prior, autocast, torch.device(device).type)

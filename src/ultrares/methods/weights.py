@@ -1,0 +1,121 @@
+"""A model's folder: config.json, model.safetensors and a model card; never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from pydantic import BaseModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ultrares.errors import ModelError
+
+Net = TypeVar("Net", bound=nn.Module)
+Described = TypeVar("Described", bound=BaseModel)
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+
+def write_folder(
+    folder: Path,
+    manifest: Described,
+    nets: Sequence[Mapping[str, nn.Module]],
+    *,
+    card: str,
+    metadata: dict[str, str] | None = None,
+) -> Described:
+    """Write a model folder, weights in half precision.
+
+    Args:
+        folder: Created if needed; existing files are replaced.
+        manifest: Description, with fields ``parameters`` and ``sha256`` that are filled in here.
+        nets: The networks of each weight set by their role.
+        card: The model card, Markdown.
+        metadata: What the weights remember.
+    """
+    state: dict[str, torch.Tensor] = {}
+    for level, roles in enumerate(nets):
+        for role, net in roles.items():
+            for key, value in net.state_dict().items():
+                state[f"{level}.{role}.{key}"] = value.to(torch.float16).contiguous()
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(state, folder / WEIGHTS, metadata=metadata)
+    # safetensors creates it for its owner only, but a package is read by everybody.
+    (folder / WEIGHTS).chmod(0o644)
+    manifest = manifest.model_copy(
+        update={
+            "parameters": sum(
+                p.numel() for roles in nets for net in roles.values() for p in net.parameters()
+            ),
+            "sha256": _sha256(folder / WEIGHTS),
+        }
+    )
+    (folder / CONFIG).write_text(json.dumps(manifest.model_dump(), indent=2) + "\n")
+    (folder / CARD).write_text(card)
+    return manifest
+
+
+def verify_checksum(folder: Path, sha256: str | None) -> None:
+    """Compare a folder's weights with the checksum that its manifest gives.
+
+    Raises:
+        ModelError: The weights are missing or not the ones that were saved.
+    """
+    path = folder / WEIGHTS
+    try:
+        found = _sha256(path)
+    except OSError as error:
+        raise ModelError(f"weights {path} cannot be read: {error.strerror}") from error
+    if found != sha256:
+        raise ModelError(
+            f"weights {path} are corrupt: their sha256 starts with {found[:12]}, but {CONFIG} says "
+            f"{(sha256 or 'nothing')[:12]}; install or download the model again"
+        )
+
+
+def load_weights(folder: Path, sha256: str | None) -> dict[str, torch.Tensor]:
+    """A folder's weights, checked.
+
+    Raises:
+        ModelError: They are missing, corrupt, or no safetensors file.
+    """
+    verify_checksum(folder, sha256)
+    try:
+        return load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise ModelError(f"weights {folder / WEIGHTS} are no safetensors file: {error}") from error
+
+
+def filled(net: Net, state: Mapping[str, torch.Tensor], prefix: str, folder: Path) -> Net:
+    """Load the weights below a prefix into a network and make it ready to use.
+
+    Raises:
+        ModelError: They do not fit.
+    """
+    own = {
+        key.removeprefix(prefix): value.float()
+        for key, value in state.items()
+        if key.startswith(prefix)
+    }
+    try:
+        net.load_state_dict(own)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ModelError(
+            f"model folder {folder}: weights do not fit the config: {reason}"
+        ) from error
+    net.eval().requires_grad_(requires_grad=False)
+    # torch's own annotations leave memory_format out of Module.to.
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,297 @@
+"""A Galerkin neural operator: an image as a function that can be asked for at any place and any scale.
+
+From Wei and Zhang, *Super-Resolution Neural Operator* (CVPR 2023), which NeurOp-Diff (arXiv 2501.09054,
+3.1) guides its diffusion by. The integrals of its kernels are sums over places; they are values that are
+handed in, so that a tile of a scene can be computed with the sums of the whole scene.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ultrares.nets.wavelet_residual import ResidualBlock, silence
+
+NEIGHBOURS = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""Upper left, upper right, lower left and lower right of a place among pixel centres."""
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Where an image is asked for: a grid of rows and columns, on the pixels of the image.
+
+    Attributes:
+        rows: Centres of the rows wanted, in pixels of the image from its upper edge, (H,); the centre of
+            its first row is at 0.5.
+        cols: Centres of the columns wanted, (W,).
+        pitch: Distance of neighbouring rows and columns wanted, in pixels of the image; what the cell
+            tells the operator.
+    """
+
+    rows: Tensor
+    cols: Tensor
+    pitch: tuple[float, float]
+
+
+class ResidualEncoder(nn.Module):
+    """EDSR's body without up-sampling or mean shift (Lim et al., 2017), told of the sensor if asked.
+
+    Args:
+        bands: Bands of the image.
+        width: Channels.
+        blocks: Residual blocks.
+        slope: Of the leaky ReLU below zero; 0 is EDSR's own ReLU.
+        told: Whether it is told the sensor's transfer at Nyquist and the depth of the cascade.
+    """
+
+    def __init__(self, bands: int, width: int, blocks: int, *, slope: float, told: bool) -> None:
+        super().__init__()
+        self.halo = 2 * blocks + 2
+        self.stem = nn.Conv2d(bands, width, 3, padding=1)
+        self.context = nn.Linear(2, width) if told else None
+        self.trunk = nn.Sequential(*(ResidualBlock(width, slope) for _ in range(blocks)))
+        self.neck = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, image: Tensor, context: Tensor) -> Tensor:
+        """Features (B, width, h, w) of an image (B, C, h, w) in [0, 1], given (B, 2) or (1, 2) scalars."""
+        features = self.stem(image - 0.5)
+        if self.context is not None:
+            features = features + self.context(context)[:, :, None, None]
+        encoded: Tensor = features + self.neck(self.trunk(features))
+        return encoded
+
+
+class HeadNorm(nn.Module):
+    """Layer normalisation over the channels of each head, with weights of its own for each.
+
+    Means over a head are a matrix product, which is several times faster than a normalisation of rows that
+    are this short.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.averaging: Tensor
+        size = width // heads
+        averaging = torch.kron(torch.eye(heads), torch.full((size, size), 1 / size))
+        self.register_buffer("averaging", averaging, persistent=False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Normalise ``values`` (B, N, width) place by place and head by head."""
+        centred = values - values @ self.averaging.to(values.dtype)
+        variance = centred.square() @ self.averaging.to(values.dtype)
+        return centred * torch.rsqrt(variance + 1e-5) * self.weight + self.bias
+
+
+class GalerkinBlock(nn.Module):
+    """A kernel integral without softmax, (Q (K^T V)) / N, and a pointwise network (Cao, 2021).
+
+    Args:
+        width: Channels; a multiple of ``heads``.
+        heads: Heads of the integral.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.key_norm = HeadNorm(width, heads)
+        self.value_norm = HeadNorm(width, heads)
+        self.first = nn.Linear(width, width)
+        self.second = nn.Linear(width, width)
+        silence(self.second)
+        nn.init.normal_(self.second.weight, std=1e-2)
+
+    def products(self, values: Tensor) -> Tensor:
+        """The sum of K^T V over the places of ``values`` (B, N, width): (B, heads, d, d), single precision."""
+        key, value = self.key_value(values).chunk(2, dim=-1)
+        key, value = (
+            rearrange(norm(part), "b n (h d) -> b n h d", h=self.heads).float()
+            for norm, part in ((self.key_norm, key), (self.value_norm, value))
+        )
+        with torch.autocast(values.device.type, enabled=False):
+            summed: Tensor = torch.einsum("bnhd,bnhe->bhde", key, value)
+        return summed
+
+    def forward(self, values: Tensor, integral: Tensor) -> Tensor:
+        """Carry ``values`` (B, N, width) through, given the mean of K^T V over all places (B or 1 of it)."""
+        # Q and its product with the integral are one linear map of the values.
+        weight = rearrange(self.query.weight, "(h d) c -> c h d", h=self.heads)
+        onto = torch.einsum("chd,bhde->bche", weight.float(), integral.float()).flatten(2)
+        offset = rearrange(self.query.bias, "(h d) -> h d", h=self.heads).float()
+        shift = torch.einsum("hd,bhde->bhe", offset, integral.float()).flatten(1)
+        mixed = values @ onto.to(values.dtype) + shift[:, None].to(values.dtype)
+        hidden = F.gelu(self.first(mixed + values))
+        carried: Tensor = self.second(hidden) + values
+        return carried
+
+
+class NeuralOperator(nn.Module):
+    """Enlarges an image to any grid: encode, lift to the places asked for, integrate, project.
+
+    Args:
+        bands: Bands of the image.
+        features: Channels of the encoder.
+        blocks: Residual blocks of the encoder.
+        width: Channels of the operator; a multiple of ``heads``.
+        heads: Heads of each integral.
+        layers: Number of integrals.
+        slope: Of the encoder's leaky ReLU.
+        told: Whether the encoder is told sensor and depth.
+        largest: The largest scale it is trained for; beyond it, the cell is that of this scale.
+    """
+
+    def __init__(
+        self,
+        *,
+        bands: int = 3,
+        features: int = 64,
+        blocks: int = 16,
+        width: int = 256,
+        heads: int = 16,
+        layers: int = 2,
+        slope: float = 0.0,
+        told: bool = False,
+        largest: float = 8.0,
+    ) -> None:
+        super().__init__()
+        assert width % heads == 0, f"{heads} heads do not divide {width} channels"
+        self.bands, self.largest, self.width = bands, largest, width
+        self.encoder = ResidualEncoder(bands, features, blocks, slope=slope, told=told)
+        # Four neighbours with two coordinates each, and the cell.
+        self.lifting = nn.Linear(4 * (features + 2) + 2, width)
+        self.layers = nn.ModuleList(GalerkinBlock(width, heads) for _ in range(layers))
+        self.first = nn.Linear(width, width)
+        self.last = nn.Linear(width, bands)
+        silence(self.last)
+        # The neighbours of a place, one pixel beyond what its features depend on.
+        self.halo = self.encoder.halo + 1
+
+    def encode(self, image: Tensor, context: Tensor) -> Tensor:
+        """Features (B, features, h, w) of an image (B, C, h, w) in [0, 1]."""
+        encoded: Tensor = self.encoder(image, context)
+        return encoded
+
+    def lift(self, features: Tensor, queries: Queries) -> Tensor:
+        """Values at the places asked for, row by row, (B, H * W, width).
+
+        The features of the four nearest pixels are concatenated, each weighted by the area of the rectangle
+        that the place spans with the pixel diagonally opposite, with its distance from the place in halves
+        of a pixel.
+        """
+        rows, cols = (
+            _neighbours(places.to(features.device), size)
+            for places, size in zip((queries.rows, queries.cols), features.shape[-2:], strict=True)
+        )
+        maps = features.permute(0, 2, 3, 1)
+        distances, weighted = [], []
+        for down, right in NEIGHBOURS:
+            near = maps[:, rows.index[down]][:, :, cols.index[right]]
+            area = rows.weight[down][:, None] * cols.weight[right]
+            weighted.append(near * area[..., None].to(near.dtype))
+            distances += [
+                rows.distance[down][:, None].expand(area.shape),
+                cols.distance[right].expand(area.shape),
+            ]
+        shape = (len(features), len(queries.rows), len(queries.cols), -1)
+        cell = features.new_tensor([2 * max(p, 1 / self.largest) for p in queries.pitch])
+        constant = torch.stack(distances, dim=-1).to(features.dtype)
+        stacked = torch.cat([constant.expand(shape), *weighted, cell.expand(shape)], dim=-1)
+        lifted: Tensor = self.lifting(stacked).flatten(1, 2)
+        return lifted
+
+    def project(self, values: Tensor, image: Tensor, queries: Queries) -> Tensor:
+        """The enlarged image (B, C, H, W): what the values say on top of bilinear interpolation."""
+        said = self.last(F.gelu(self.first(values)))
+        shape = (len(queries.rows), len(queries.cols))
+        detail = rearrange(said, "b (h w) c -> b c h w", h=shape[0])
+        return bilinear(image, queries) + detail.float()
+
+    def carry(self, values: Tensor, integrals: list[Tensor]) -> Tensor:
+        """Lifted values through as many layers as there are integrals."""
+        for layer, integral in zip(self.layers, integrals, strict=False):
+            values = layer(values, integral)
+        return values
+
+    def products(self, values: Tensor, integrals: list[Tensor]) -> Tensor:
+        """What lifted values add to the integral of the layer after those whose integrals are known."""
+        layer = self.layers[len(integrals)]
+        assert isinstance(layer, GalerkinBlock)
+        return layer.products(self.carry(values, integrals))
+
+    def integrals(self, values: Tensor, *, shared: bool = False) -> list[Tensor]:
+        """The integrals of all layers over lifted values (B, N, width), (B, heads, d, d) each.
+
+        Args:
+            values: From :meth:`lift`.
+            shared: Whether all images of the batch are one scene, whose places are averaged over.
+        """
+        found: list[Tensor] = []
+        for _ in self.layers:
+            mean = self.products(values, found) / values.shape[1]
+            found.append(mean.mean(dim=0, keepdim=True) if shared else mean)
+        return found
+
+    def forward(
+        self,
+        image: Tensor,
+        queries: Queries,
+        context: Tensor,
+        integrals: list[Tensor] | None = None,
+        *,
+        shared: bool = False,
+    ) -> Tensor:
+        """Return the image at the places asked for, (B, C, H, W).
+
+        Args:
+            image: Shape (B, C, h, w), in [0, 1].
+            queries: The places.
+            context: Sensor and depth, (B, 2) or (1, 2).
+            integrals: Of the whole scene; None takes those over the places asked for.
+            shared: See :meth:`integrals`.
+        """
+        values = self.lift(self.encode(image, context), queries)
+        if integrals is None:
+            integrals = self.integrals(values, shared=shared)
+        return self.project(self.carry(values, integrals), image, queries)
+
+
+@dataclass(frozen=True)
+class _Neighbours:
+    """Along one axis, for each place: its two pixels, how much each counts, and how far away they are."""
+
+    index: tuple[Tensor, Tensor]
+    weight: tuple[Tensor, Tensor]
+    distance: tuple[Tensor, Tensor]
+
+
+def _neighbours(places: Tensor, size: int) -> _Neighbours:
+    """Beyond the outermost centres both neighbours are the outermost pixel, as at a mirror."""
+    below = torch.floor(places - 0.5)
+    share = (places - 0.5 - below).float()
+    first = below.long()
+    index = (first.clamp(0, size - 1), (first + 1).clamp(0, size - 1))
+    # Weights are those of the opposite side's area: what is near counts more.
+    return _Neighbours(index, (1 - share, share), (2 * share, 2 * share - 2))
+
+
+def bilinear(image: Tensor, queries: Queries) -> Tensor:
+    """An image (B, C, h, w) interpolated at the places asked for, clamped at its edge, (B, C, H, W)."""
+    rows = _neighbours(queries.rows.to(image.device), image.shape[-2])
+    cols = _neighbours(queries.cols.to(image.device), image.shape[-1])
+    upper, lower = (
+        image[:, :, index] * weight[:, None].to(image.dtype)
+        for index, weight in zip(rows.index, rows.weight, strict=True)
+    )
+    tall = upper + lower
+    left, right = (
+        tall[..., index] * weight.to(image.dtype)
+        for index, weight in zip(cols.index, cols.weight, strict=True)
+    )
+    return left + right

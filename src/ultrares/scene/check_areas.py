@@ -1,0 +1,130 @@
+"""Whether a product on a grid of any scale keeps the area-weighted means of its scene."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ultrares.scene.profile import SceneProfile
+from ultrares.scene.source import RasterSource
+from ultrares.scene.target_grid import SNAP, Axis, TargetGrid
+from ultrares.scene.windows import tiles, whole
+from ultrares.sensor.areas import AreaMeans, shares
+from ultrares.types import Window
+
+AREAS, BLOCKS = "areas", "blocks"
+"""What the metadata item ULTRARES_GRID says: whether output pixels straddle the scene's, or fill them."""
+
+CHECKED_SIDE = 512
+"""Side, in scene pixels, of what is compared at once where the scale is small."""
+
+LIMIT = 0.5
+"""Digital numbers: each output pixel is rounded by half of one at most, and so is their mean."""
+
+FLOAT_LIMIT = 1e-4
+"""Of the range of the scene's valid pixels."""
+
+
+@dataclass
+class AreaFindings:
+    """What comparing the means has found.
+
+    Attributes:
+        largest: Largest difference between an area-weighted mean and its scene pixel.
+        smallest_value: Least valid scene pixel.
+        largest_value: Greatest valid scene pixel.
+        mask_equal: Whether exactly those output pixels are valid whose centre lies in a valid scene pixel.
+    """
+
+    largest: float = 0.0
+    smallest_value: float = np.inf
+    largest_value: float = -np.inf
+    mask_equal: bool = True
+
+
+def straddles(fine: SceneProfile) -> bool:
+    """Whether a product says that its pixels straddle those of its scene."""
+    return fine.tags.get("", {}).get("ULTRARES_GRID") == AREAS
+
+
+def grid_of_product(fine: SceneProfile, coarse: SceneProfile) -> TargetGrid:
+    """Where a product's pixels lie on its scene: by the transforms, or by the sizes where there is none."""
+    if fine.transform is None or coarse.transform is None:
+        rows, cols = (
+            Axis(0.0, theirs / ours, ours)
+            for ours, theirs in zip(fine.shape, coarse.shape, strict=True)
+        )
+        return TargetGrid(rows, cols)
+    onto = ~coarse.transform @ fine.transform
+    return TargetGrid(
+        Axis(_snapped(onto.f), onto.e, fine.shape.height),
+        Axis(_snapped(onto.c), onto.a, fine.shape.width),
+    )
+
+
+def moved_in_words(fine: SceneProfile) -> float:
+    """How far the product says that its edges lie from the scene's, in scene pixels."""
+    try:
+        return float(fine.tags.get("", {}).get("ULTRARES_EDGES_MOVED", "0"))
+    except ValueError:
+        return 0.0
+
+
+def compare_areas(fine: RasterSource, coarse: RasterSource, grid: TargetGrid) -> AreaFindings:
+    """Compare a product's area-weighted means with its scene, in bounded memory."""
+    found = AreaFindings()
+    lit = np.flatnonzero(~np.array(coarse.profile.alpha))
+    side = max(8, math.floor(CHECKED_SIDE / max(1.0, grid.scale / 2)))
+    for part in tiles(whole(coarse.shape), side):
+        row, last_row = grid.rows.touching(part.row, part.row + part.height)
+        col, last_col = grid.cols.touching(part.col, part.col + part.width)
+        if last_row <= row or last_col <= col:
+            continue
+        truth, valid = coarse.read(part)
+        out = Window(row, col, last_row - row, last_col - col)
+        pixels, lasting = fine.read(out)
+        rows = grid.rows.edges(row, out.height)
+        cols = grid.cols.edges(col, out.width)
+        found.mask_equal &= _same_mask(lasting, valid, part, rows, cols)
+        row_shares = shares(rows, part.row, part.height)
+        col_shares = shares(cols, part.col, part.width)
+        for band in lit:
+            usable = valid[band]
+            if not usable.any():
+                continue
+            means = AreaMeans(row_shares, col_shares, lasting[band])
+            with np.errstate(invalid="ignore"):
+                fine_band = np.where(lasting[band], pixels[band], 0).astype(np.float64)
+                difference = np.abs(means.of(fine_band) - truth[band])[usable]
+            found.largest = max(found.largest, float(np.nanmax(difference, initial=0.0)))
+            found.smallest_value = min(found.smallest_value, float(truth[band][usable].min()))
+            found.largest_value = max(found.largest_value, float(truth[band][usable].max()))
+    return found
+
+
+def limit_of_areas(dtype: np.dtype, found: AreaFindings) -> float:
+    """Half a digital number; for floats a ten-thousandth of the range."""
+    if dtype.kind in "iu":
+        return LIMIT + SNAP
+    return FLOAT_LIMIT * max(0.0, found.largest_value - found.smallest_value)
+
+
+def _same_mask(
+    lasting: np.ndarray, valid: np.ndarray, part: Window, rows: np.ndarray, cols: np.ndarray
+) -> bool:
+    """Compare the output pixels whose centres lie in the part with the scene pixels there."""
+    own, places = [], []
+    for edges, start, length in ((rows, part.row, part.height), (cols, part.col, part.width)):
+        centres = np.floor((edges[:-1] + edges[1:]) / 2).astype(int) - start
+        inside = (centres >= 0) & (centres < length)
+        own.append(inside)
+        places.append(centres[inside])
+    ours = lasting[:, own[0]][:, :, own[1]]
+    theirs = valid[:, places[0]][:, :, places[1]]
+    return bool((ours == theirs).all())
+
+
+def _snapped(edge: float) -> float:
+    return float(round(edge)) if abs(edge - round(edge)) < SNAP else edge

@@ -1,0 +1,168 @@
+"""The step from a pyramid's finest level to an output grid of any scale, computed cell by cell."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ultrares.scene.pyramid import Pyramid
+from ultrares.scene.target_grid import TargetGrid
+from ultrares.scene.windows import clipped
+from ultrares.types import GridCell, GridUpscaler, Origin, Shape, Window
+
+SURVEYED = 64
+"""Cells that integrals are gathered over at most, spread evenly over the output. An integral is a mean, and
+so many places determine it; a scene of any size is surveyed in bounded time."""
+
+
+class GridStage:
+    """An output grid's pixels, computed where they are looked at.
+
+    Cells are squares of output pixels on the absolute output grid, each computed alone, so a pixel does
+    not depend on the window it is asked for with.
+
+    Args:
+        pyramid: Its finest level is what is resampled.
+        upscaler: How.
+        grid: Where the output pixels lie on the scene.
+        cache_bytes: What computed cells may keep; affects time only.
+    """
+
+    def __init__(
+        self,
+        pyramid: Pyramid,
+        upscaler: GridUpscaler,
+        grid: TargetGrid,
+        *,
+        cache_bytes: int = 128 << 20,
+    ) -> None:
+        self._pyramid = pyramid
+        self._upscaler = upscaler
+        self._grid = grid
+        self._integrals: list[Tensor] | None = None
+        self._cache: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
+        self._cached, self._cache_bytes = 0, cache_bytes
+
+    @property
+    def shape(self) -> Shape:
+        """Height and width of the output."""
+        return Shape(self._grid.rows.size, self._grid.cols.size)
+
+    @torch.inference_mode()
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Output pixels of a window inside the output, (N, C, h, w), in [0, 1] and a little beyond."""
+        side = self._upscaler.core
+        bottom, right = window.row + window.height, window.col + window.width
+        result: Tensor | None = None
+        for row in range(window.row // side, -(-bottom // side)):
+            for col in range(window.col // side, -(-right // side)):
+                core, cell = self._core(row, col), self._cell(row, col)
+                if result is None:
+                    result = cell.new_empty(*cell.shape[:2], window.height, window.width)
+                part = clipped(_intersection(core, window), self.shape)
+                result[..., _slice(part.row, part.height, window.row), :][
+                    ..., _slice(part.col, part.width, window.col)
+                ] = cell[
+                    ...,
+                    _slice(part.row, part.height, core.row),
+                    _slice(part.col, part.width, core.col),
+                ]
+        assert result is not None
+        fine: NDArray[np.float32] = result.numpy()
+        return fine
+
+    def _core(self, row: int, col: int) -> Window:
+        side = self._upscaler.core
+        return clipped(Window(row * side, col * side, side, side), self.shape)
+
+    def _cell(self, row: int, col: int) -> Tensor:
+        key = (row, col)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        core = self._core(row, col)
+        window = self._window(core)
+        fine = self._upscaler(self._seen(window), self._all_integrals())
+        inner = (
+            ...,
+            _slice(core.row, core.height, window.row),
+            _slice(core.col, core.width, window.col),
+        )
+        result = fine[inner].float().cpu().clone()
+        self._cache[key] = result
+        self._cached += result.nbytes
+        while self._cached > self._cache_bytes and len(self._cache) > 1:
+            self._cached -= self._cache.popitem(last=False)[1].nbytes
+        return result
+
+    def _window(self, core: Window) -> Window:
+        """A cell's core with its margin, on the multiples that the upscaler asks for."""
+        multiple, margin = self._upscaler.multiple_of, self._upscaler.margin
+        row, height = _span(core.row, core.height, self.shape.height, margin, multiple)
+        col, width = _span(core.col, core.width, self.shape.width, margin, multiple)
+        return Window(row, col, height, width)
+
+    def _seen(self, window: Window) -> GridCell:
+        """The pixels of the finest level that a window of the output is made from."""
+        top = self._pyramid.top
+        factor, shape = self._pyramid.factor(top), self._pyramid.shape(top)
+        rows = self._grid.rows.edges(window.row, window.height) * factor
+        cols = self._grid.cols.edges(window.col, window.width) * factor
+        halo = self._upscaler.halo
+        place = clipped(_around(rows, cols, halo), shape)
+        image = self._pyramid.read(top, place)
+        return GridCell(image, rows - place.row, cols - place.col, Origin(window.row, window.col))
+
+    def _all_integrals(self) -> list[Tensor]:
+        """The integrals over the output, gathered in as many passes as there are, in a fixed order."""
+        if self._integrals is None:
+            self._integrals = []
+            for _ in range(self._upscaler.passes):
+                total, count = torch.zeros((), dtype=torch.float64), 0
+                for core in self._surveyed():
+                    products = self._upscaler.products(self._seen(core), self._integrals)
+                    total = total + products.double().cpu()
+                    count += core.height * core.width
+                self._integrals.append((total / count).float())
+        return self._integrals
+
+    def _surveyed(self) -> Iterator[Window]:
+        """The cells that are surveyed: all, or a lattice of them."""
+        side = self._upscaler.core
+        rows, cols = (-(-length // side) for length in self.shape)
+        step = math.ceil(math.sqrt(rows * cols / SURVEYED))
+        for row in range(min(step // 2, rows - 1), rows, step):
+            for col in range(min(step // 2, cols - 1), cols, step):
+                yield self._core(row, col)
+
+
+def _around(rows: NDArray[np.float64], cols: NDArray[np.float64], halo: int) -> Window:
+    """The whole pixels that edges enclose, and those around them."""
+    top, left = (math.floor(edges[0]) - halo for edges in (rows, cols))
+    bottom, right = (math.ceil(edges[-1]) + halo for edges in (rows, cols))
+    return Window(top, left, bottom - top, right - left)
+
+
+def _span(start: int, length: int, size: int, margin: int, multiple: int) -> tuple[int, int]:
+    first = max(0, start - margin) // multiple * multiple
+    stop = -(-min(size, start + length + margin) // multiple) * multiple
+    return first, stop - first
+
+
+def _intersection(one: Window, other: Window) -> Window:
+    return clipped(
+        Window(one.row - other.row, one.col - other.col, one.height, one.width),
+        Shape(other.height, other.width),
+    )._replace(row=max(one.row, other.row), col=max(one.col, other.col))
+
+
+def _slice(start: int, length: int, origin: int) -> slice:
+    return slice(start - origin, start - origin + length)
+
+
