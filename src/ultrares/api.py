@@ -24,7 +24,7 @@ from ultrares.scene.sink import CogSink, check_target, commit_together
 from ultrares.scene.source import RasterSource
 from ultrares.scene.upscale import aoi_window, upscale
 from ultrares.sensor.models import Box, parse_sensor
-from ultrares.types import Mode, Window
+from ultrares.types import Backbone, Mode, Window
 
 __all__ = [
     "EMBEDDED",
@@ -46,17 +46,20 @@ Progress = Callable[[int, int], None]
 
 
 def load(
-    name: str | Path | None = None,
+    name: str | Path | Backbone | None = None,
     *,
     precision: Precision = "auto",
     device: str | None = None,
 ) -> Model:
-    """Load a model: the embedded default, a name from :func:`models`, a folder, or a hub id.
+    """Load a model: the embedded default, a name from :func:`models`, a file, a folder, or a hub id.
 
     Args:
         name: None for the default. Otherwise a name, a folder with config.json and
-            model.safetensors, or ``owner/repository`` on the Hugging Face hub.
-        precision: ``bf16`` and ``fp32`` say how to convolve; ``auto`` is bf16 where the processor has it.
+            model.safetensors, ``owner/repository`` on the Hugging Face hub, or a backbone: the file of a
+            network (.pth, .safetensors, .onnx, .ts), a folder with card.toml, or an object, such as
+            :meth:`ultrares.Backbone.wrap` makes (docs/plugins.md).
+        precision: ``bf16`` and ``fp32`` say how to convolve; ``auto`` is bf16 where the processor has it,
+            but for other people's networks fp32, or as they were wrapped.
         device: A torch device; None is a GPU if there is one, else the CPU.
 
     Raises:
@@ -71,7 +74,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     target: str | Path,
     *,
     scale: float,
-    model: str | Path | Model | None = None,
+    model: str | Path | Model | Backbone | None = None,
     reference: str | Path | None = None,
     mode: Mode = "fidelity",
     draws: int = 1,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 
 from ultrares.backbones.bicubic import BicubicBackbone
+from ultrares.backbones.foreign import Foreign, load_foreign
+from ultrares.backbones.formats import is_foreign
+from ultrares.backbones.wrap import Backbone as Wrapped
 from ultrares.errors import ModelError, OptionError
 from ultrares.methods.cascade import MAX_SCALE
+from ultrares.methods.plugged import UNSAID, plugged
 from ultrares.methods.saved import (
     BackboneConfig,
     Manifest,
@@ -21,6 +26,7 @@ from ultrares.methods.saved import (
 )
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.reports import ModelInfo
+from ultrares.types import Backbone
 
 DEFAULT_MODEL = "csp-wavediffur-naip"
 EMBEDDED = Path(__file__).parent / "weights"
@@ -28,22 +34,39 @@ EMBEDDED = Path(__file__).parent / "weights"
 Precision = Literal["auto", "fp32", "bf16"]
 
 
-def load_saved(name: str | Path | None, *, precision: Precision, device: str | None) -> SavedModel:
+def load_saved(
+    name: str | Path | Backbone | None, *, precision: Precision, device: str | None
+) -> SavedModel:
     """Load the weights of a model; the arguments are those of :func:`ultrares.load`.
 
     Raises:
         ModelError: There is no such model, or its files are corrupt.
         OptionError: There is no such precision or device.
     """
+    if not (name is None or isinstance(name, str | Path)):
+        return _of_backbone(name, precision, device)
     device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if name == "bicubic":
         return _bicubic()
+    if name is not None and is_foreign(name):
+        # Foreign networks may put all that they know into their output, which 8 bits would cut.
+        autocast = _use_bfloat16(precision, device) and precision == "bf16"
+        return _of_foreign(load_foreign(Path(name), autocast=autocast), device)
     folder = locate(name or DEFAULT_MODEL)
     return load_model(folder, autocast=_use_bfloat16(precision, device), device=device)
 
 
-def models() -> list[ModelInfo]:
-    """List the models that are embedded in the package."""
+def models(*names: str | Path) -> list[ModelInfo]:
+    """List the models that are embedded in the package, or only those that are named.
+
+    Args:
+        names: Anything that :func:`ultrares.load` takes by name.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    if names:
+        return [_described(name)[0] for name in names]
     infos = [
         _info(read_manifest(config.parent), config.parent)
         for config in sorted(EMBEDDED.glob("*/config.json"))
@@ -57,10 +80,8 @@ def describe_model(name: str | Path) -> dict[str, Any]:
     Raises:
         ModelError: There is no such model.
     """
-    if name == "bicubic":
-        return asdict(_info(_bicubic().manifest, None))
-    folder = locate(name)
-    return {**asdict(_info(read_manifest(folder), folder)), **read_manifest(folder).model_dump()}
+    info, more = _described(name)
+    return {**asdict(info), **more}
 
 
 def locate(name: str | Path) -> Path:
@@ -78,7 +99,9 @@ def locate(name: str | Path) -> Path:
     if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
         return _from_hub(str(name))
     known = ", ".join(info.name for info in models())
-    raise ModelError(f"unknown model {str(name)!r}: choose {known}, a folder, or owner/repository")
+    raise ModelError(
+        f"unknown model {str(name)!r}: choose {known}, a folder, a model file, or owner/repository"
+    )
 
 
 def _from_hub(name: str) -> Path:
@@ -106,6 +129,94 @@ def _bicubic() -> SavedModel:
         trained_on="nothing: the baseline",
     )
     return SavedModel(manifest, (WaveDiffUR(BicubicBackbone()),))
+
+
+def _of_backbone(backbone: Any, precision: Precision, device: str | None) -> SavedModel:
+    """A model around a backbone that a program made.
+
+    One that was wrapped is brought to the device; one of another class stays where it is, which is the CPU
+    unless a device is named.
+    """
+    if not (callable(backbone) and hasattr(backbone, "scales") and hasattr(backbone, "size_rule")):
+        raise ModelError(
+            f"{type(backbone).__name__} is no backbone: wrap it by ultrares.Backbone.wrap(net, scales=(4,), "
+            "halo=16), or name a model"
+        )
+    if not isinstance(backbone, Wrapped):
+        return plugged([backbone], name=backbone.name, device=_usable(device or "cpu"))
+    device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    autocast = _use_bfloat16(precision, device)
+    if precision != "auto":
+        backbone = replace(backbone, autocast=autocast)
+    return plugged(
+        [backbone.to(device)],
+        name=backbone.name,
+        licence=backbone.licence,
+        trained_on=backbone.trained_on,
+        parameters=backbone.parameters or 0,
+        device=device,
+    )
+
+
+def _of_foreign(foreign: Foreign, device: str) -> SavedModel:
+    """A model around the backbones of somebody else's files."""
+    return plugged(
+        [backbone.to(device) for backbone in foreign.backbones],
+        name=foreign.name,
+        licence=foreign.licence,
+        trained_on=foreign.trained_on,
+        sha256=foreign.sha256,
+        parameters=_parameters(foreign.backbones) or 0,
+        device=device,
+    )
+
+
+def _parameters(backbones: Sequence[Wrapped]) -> int | None:
+    """The weights of several backbones together; None if one of them does not tell."""
+    counts = [backbone.parameters for backbone in backbones]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def _described(name: str | Path) -> tuple[ModelInfo, dict[str, Any]]:
+    """A model's line in a list, and what else is known about it."""
+    if name == "bicubic":
+        return _info(_bicubic().manifest, None), {}
+    if is_foreign(name):
+        foreign = load_foreign(Path(name))
+        return _foreign_info(foreign, Path(name)), _foreign_facts(foreign)
+    folder = locate(name)
+    manifest = read_manifest(folder)
+    return _info(manifest, folder), manifest.model_dump()
+
+
+def _foreign_info(foreign: Foreign, path: Path) -> ModelInfo:
+    first = foreign.backbones[0]
+    steps = ", ".join(f"x{scale}" for backbone in foreign.backbones for scale in backbone.scales)
+    return ModelInfo(
+        name=foreign.name,
+        method="wavediffur",
+        scales=f"every whole number from 2 to {MAX_SCALE}, in steps of {steps}",
+        bands="any number" if first.bands is None else f"any number, {first.bands} at a time",
+        parameters=_parameters(foreign.backbones),
+        licence=foreign.licence or UNSAID,
+        trained_on=foreign.trained_on or UNSAID,
+        present=True,
+        path=str(path),
+    )
+
+
+def _foreign_facts(foreign: Foreign) -> dict[str, Any]:
+    """What only files of others have."""
+    each = foreign.backbones
+    return {
+        "kind": foreign.kind,
+        "native_scales": [scale for backbone in each for scale in backbone.scales],
+        "halo": max(backbone.halo for backbone in each),
+        "local": all(backbone.local for backbone in each),
+        "size_rule": asdict(each[0].size_rule),
+        "value_range": list(each[0].value_range),
+        "sha256": foreign.sha256,
+    }
 
 
 def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:

@@ -12,7 +12,7 @@ import torch
 from ultrares.errors import InputError, ModelError, OptionError, ReferenceImageError
 from ultrares.methods.cascade import Condition, cascade, number_of_levels
 from ultrares.methods.csp_wavediffur import CSPWaveDiffUR, Part
-from ultrares.methods.one_step import OneStep
+from ultrares.methods.one_step import one_step
 from ultrares.methods.place import Details, Solve
 from ultrares.methods.saved import SavedModel
 from ultrares.scene.radiometry import Radiometry
@@ -186,8 +186,7 @@ class Model:
             details=details,
         )
         if self._one_step:
-            (level,) = cascade(self._solvers, 2, how, sensor, condition=condition)
-            return [OneStep(level, int(scale))]
+            return [one_step(self._solvers, int(scale), how, sensor, condition=condition)]
         return list(cascade(self._solvers, scale, how, sensor, condition=condition))
 
     def check_takes_reference(self) -> None:

@@ -66,6 +66,10 @@ class SizeRule:
             side >= self.minimum and side % self.multiple_of == 0 for side in (height, width)
         )
 
+    def enough(self, side: int) -> int:
+        """The smallest accepted side that is no smaller."""
+        return -(-max(side, self.minimum) // self.multiple_of) * self.multiple_of
+
 
 class AlignedReference(NamedTuple):
     """A reference image on the grid of what a level makes.

@@ -28,7 +28,10 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
     *,
     scale: Annotated[float, typer.Option(help="Output pixels per input pixel, along one side.")],
     model: Annotated[
-        str | None, typer.Option(help="A name from `ultrares models`, a folder or a hub id.")
+        str | None,
+        typer.Option(
+            help="A name from `ultrares models`, a folder, a hub id, or another network's file."
+        ),
     ] = None,
     reference: Annotated[
         Path | None,

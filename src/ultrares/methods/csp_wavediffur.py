@@ -119,13 +119,10 @@ class CSPWaveDiffUR(WaveDiffUR):
             place: Where it stands.
         """
         known = split(image)
-        restored = self._restore(image, place)
-        base = restored if source is image else self._restore(source, place)
+        restored = self.restore(image, place)
+        base = restored if source is image else self.restore(source, place)
         tau = self.parts.conditions(source, base, reference, mtf=place.mtf, depth=place.depth)
         vertical, horizontal, diagonal = self.parts.restored_details(
             image, restored, tau, known, mtf=place.mtf, depth=place.depth
         )
         return merge(Bands(split(base).approx + tau.approx, vertical, horizontal, diagonal))
-
-    def _restore(self, image: Tensor, place: Place) -> Tensor:
-        return self.backbone(image, scale=2, mtf=place.mtf, depth=place.depth)

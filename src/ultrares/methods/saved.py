@@ -44,7 +44,7 @@ class _Section(BaseModel):
 class BackboneConfig(_Section):
     """Which super-resolver, and its size."""
 
-    kind: Literal["wavelet-residual", "bicubic"]
+    kind: Literal["wavelet-residual", "bicubic", "foreign"]
     width: Annotated[int, Field(ge=1)] = 64
     blocks: Annotated[int, Field(ge=1)] = 16
 
@@ -113,7 +113,15 @@ class SavedModel:
 
 
 def build_backbone(config: BackboneConfig) -> nn.Module | None:
-    """The network of a backbone, with fresh weights; None if it has none."""
+    """The network of a backbone, with fresh weights; None if it has none.
+
+    Raises:
+        ModelError: It is somebody else's, which a model folder does not hold.
+    """
+    if config.kind == "foreign":
+        raise ModelError(
+            "a model folder holds no foreign backbone: name its file instead (docs/plugins.md)"
+        )
     if config.kind == "bicubic":
         return None
     return WaveletResidualNet(width=config.width, blocks=config.blocks)

@@ -19,10 +19,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ultrares.backbones.wrap import Backbone as Wrapped
 from ultrares.diffusion import VP
 from ultrares.errors import ModelError
 from ultrares.methods.band_groups import by_groups
 from ultrares.methods.band_prior import BandPrior
+from ultrares.methods.fitting import fitted
 from ultrares.methods.place import Place, Solve
 from ultrares.methods.sampling import (
     INPUT_NOISE_STEP,
@@ -32,6 +34,10 @@ from ultrares.methods.sampling import (
 )
 from ultrares.types import AlignedReference, Backbone
 from ultrares.wavelet import Bands, merge, split
+
+MEAN_HALO = 32
+"""Context for our own networks of the mean. Their receptive fields add up to more, but beyond this distance
+the influence was measured to vanish in rounding (benchmarks/seams.py)."""
 
 
 class WaveDiffUR:
@@ -66,6 +72,12 @@ class WaveDiffUR:
     def halo(self) -> int:
         """Input pixels of context that the conditional mean depends on."""
         return self.backbone.halo
+
+    @property
+    def context(self) -> int:
+        """Input pixels of context that a level gives it: what a foreign backbone asks for, else at most 32."""
+        asked = self.backbone.halo if isinstance(self.backbone, Wrapped) else 0
+        return max(asked, min(self.halo, MEAN_HALO))
 
     def solve(
         self,
@@ -133,7 +145,16 @@ class WaveDiffUR:
         return by_groups(
             image,
             self.backbone.bands,
-            lambda group: self.backbone(group, scale=self.scale, mtf=place.mtf, depth=place.depth),
+            lambda group: self.restore(group, place),
+        )
+
+    def restore(self, group: Tensor, place: Place) -> Tensor:
+        """SR_k of as many bands as the backbone takes, whatever sides it accepts."""
+        return fitted(
+            group,
+            self.backbone.size_rule,
+            self.scale,
+            lambda fit: self.backbone(fit, scale=self.scale, mtf=place.mtf, depth=place.depth),
         )
 
     def _enlarged_bands(self, image: Tensor, place: Place) -> Bands:
