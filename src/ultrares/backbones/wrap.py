@@ -89,9 +89,8 @@ class Backbone:
             ModelError: A property has a value that makes no sense.
         """
         nets = _by_scale(net, scales)
-        for each in (net, *nets.values()):
-            if isinstance(each, nn.Module):
-                each.eval().requires_grad_(requires_grad=False)
+        for each in nets.values():
+            _freeze(each)
         backbone = cls(
             nets=nets,
             name=name or _name_of(net),
@@ -157,6 +156,16 @@ class Backbone:
         return ", ".join(f"x{scale}" for scale in self.nets)
 
 
+def _freeze(net: Net) -> None:
+    """Make the module behind a network, if there is one, ready to be used."""
+    module = _module_of(net)
+    if module is not None:
+        module.eval()
+        # Modules of TorchScript have no shorter way.
+        for parameter in module.parameters():
+            parameter.requires_grad = False
+
+
 def _by_scale(net: Net | Mapping[int, Net], scales: Sequence[int]) -> dict[int, Net]:
     """The network of each scale, the scales in order."""
     if isinstance(net, Mapping):
@@ -210,7 +219,8 @@ def _module_of(net: Any) -> nn.Module | None:
     if isinstance(net, partial):
         net = net.args[0] if net.func is _with_scale else net.func
     net = getattr(net, "__self__", net)
-    return net if isinstance(net, nn.Module) else getattr(net, "model", None)
+    held = net if isinstance(net, nn.Module) else getattr(net, "model", None)
+    return held if isinstance(held, nn.Module) else None
 
 
 def _moved(net: Any, device: str) -> Any:

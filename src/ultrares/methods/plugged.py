@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ultrares.errors import ModelError
+from ultrares.errors import ModelError, UltraresError
 from ultrares.methods.fitting import fitted
 from ultrares.methods.saved import BackboneConfig, Manifest, SavedModel
 from ultrares.methods.wavediffur import WaveDiffUR
@@ -14,8 +14,9 @@ from ultrares.types import Backbone
 
 UNSAID = "not stated"
 
-PROBE = 16, 24
-"""Sides of the image that a network proves its scale and bands with; they differ, as those of scenes do."""
+PROBE = 17, 23
+"""Sides of the image that a network proves its scale, bands and size rule with: different ones, as those of
+scenes are, and multiples of nothing."""
 
 
 def plugged(
@@ -68,8 +69,11 @@ def _try_out(solver: WaveDiffUR) -> None:
     image = torch.full((1, bands, rows, cols), 0.5, device=solver.device)
     try:
         fine = fitted(image, backbone.size_rule, scale, lambda fit: backbone(fit, scale=scale))
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    except (UltraresError, MemoryError):
+        raise
+    except Exception as error:
+        # Networks of others fail in ways of their own; the last line is where torch says why.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip(" .:")
         raise ModelError(
             f"backbone {backbone.name!r} cannot take an image of {bands} bands and {rows} x {cols} pixels: "
             f"{reason}; say its true bands and size rule"
