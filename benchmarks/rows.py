@@ -97,13 +97,13 @@ def carn_plugged(_: Sequence[Case]) -> Method:
 def dat_plugged(cases: Sequence[Case]) -> Method:
     """DAT-light as the backbone of Algorithm 1."""
     nets = {step: loaded_dat(step) for step in factors(cases[0].scale, dat_light.NATIVE)}
-    return inside(ultrares.Backbone.wrap(nets, halo=16, local=False, name="DAT-light"))
+    return inside(ultrares.Backbone.wrap(nets, halo=64, local=False, name="DAT-light"))
 
 
 def esrgan_plugged(_: Sequence[Case]) -> Method:
     """Real-ESRGAN x4plus as the backbone of Algorithm 1; x2 is its x4, averaged by area."""
     return inside(
-        ultrares.Backbone.wrap(loaded_esrgan(), halo=32, local=False, name="Real-ESRGAN x4plus")
+        ultrares.Backbone.wrap(loaded_esrgan(), halo=64, local=False, name="Real-ESRGAN x4plus")
     )
 
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-import ultrares
 from tests.backbones.contestants import CONTESTANTS, Contestant
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
+from ultrares.catalogue import load_saved
 from ultrares.methods.fitting import fitted
 from ultrares.methods.place import Place
 from ultrares.methods.wavediffur import WaveDiffUR
+from ultrares.model import Model
 from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.types import Backbone, Origin
 
@@ -153,11 +154,13 @@ def test_any_number_of_bands_can_be_shown_to_it(
     assert fine.shape[1] == bands
 
 
+@pytest.mark.parametrize("one_step", [False, True], ids=["cascade", "one-step"])
 def test_a_model_around_it_keeps_block_means_at_a_scale_that_it_lacks(
-    backbone: Backbone, image: Tensor
+    backbone: Backbone, image: Tensor, one_step: bool
 ) -> None:
     coarse = image[0, :, :6, :8].mul(200).round().byte()
-    model = ultrares.load(backbone, device="cpu")
+    saved = load_saved(backbone, precision="fp32", device="cpu")
+    model = Model(saved, one_step=one_step)
     fine = model.upscale(coarse, scale=5).double()
     means = torch.nn.functional.avg_pool2d(fine[None], 5)[0]
     assert torch.equal(means.round(), coarse.double())

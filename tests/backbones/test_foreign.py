@@ -47,7 +47,7 @@ def test_without_a_card_the_halo_is_the_default_and_not_a_promise(tmp_path: Path
     path = spandrel_file(tmp_path)
     path.with_suffix(".card.toml").unlink()
     backbone = load_file(path).backbone
-    assert (backbone.halo, backbone.local) == (32, False)
+    assert (backbone.halo, backbone.local) == (64, False)
 
 
 def test_a_pickle_of_tensors_is_read_like_safetensors(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ Bands = Annotated[int, Field(ge=1)] | Literal["any"]
 Side = Annotated[int, Field(ge=1)]
 Value = Annotated[float, Field(allow_inf_nan=False)]
 
-DEFAULT_HALO = 32
+DEFAULT_HALO = 64
 """Context for a network whose receptive field is not told. Those of deep ones reach farther in theory; see
 docs/plugins.md for what that was measured to cost."""
 
