@@ -18,7 +18,12 @@ from ultrares.training.recipe import SystemRecipe, find_recipe, read_any_recipe,
 from ultrares.training.run import train_recipe
 from ultrares.training.system_losses import LOSSES
 
-TINY = {"sr3": "width = 8\nmultipliers = [1, 1]\nsteps = 2"}
+TINY = {
+    "sr3": "width = 8\nmultipliers = [1, 1]\nsteps = 2",
+    "ir-sde": "width = 8\ndepth = 2\nsteps = 2",
+    "ediffsr": "width = 8\ndown = [1]\nmiddle = 1\nup = [1]\nsteps = 2",
+    "lwtdm": "width = 4\nsteps = 2",
+}
 """Settings that make a network of seconds."""
 
 RECIPE = """

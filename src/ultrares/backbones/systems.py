@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ultrares.backbones import sr3
+from ultrares.backbones import ediffsr, ir_sde, lwtdm, sr3
 from ultrares.backbones.system import System, systems_by_kind
 
-SYSTEMS: Mapping[str, System] = systems_by_kind(sr3.SYSTEM)
+SYSTEMS: Mapping[str, System] = systems_by_kind(
+    sr3.SYSTEM,
+    ir_sde.SYSTEM,
+    ediffsr.SYSTEM,
+    lwtdm.SYSTEM,
+)
 """By kind, in the order they are listed in."""

@@ -15,5 +15,7 @@ from ultrares.types import Backbone
 Objective = Callable[[Backbone, ScalePair, np.random.Generator], tuple[Tensor, dict[str, float]]]
 """The loss of one batch of pairs, given the backbone in training, and figures worth logging."""
 
-LOSSES: Mapping[str, Callable[[SystemStage], Objective]] = {"sr3": diffusion_objective}
+LOSSES: Mapping[str, Callable[[SystemStage], Objective]] = dict.fromkeys(
+    ("sr3", "ir-sde", "ediffsr", "lwtdm"), diffusion_objective
+)
 """By kind of system: what makes its objective for a recipe's stage."""
