@@ -88,7 +88,7 @@ class DiffusionBackbone(ABC):
 
         def predict(noisy: Tensor, times: Tensor) -> Tensor:
             with torch.autocast(image.device.type, torch.bfloat16, enabled=self.autocast):
-                return bound(noisy, times).float()
+                return bound(noisy, times.to(noisy)).float()
 
         return predict
 

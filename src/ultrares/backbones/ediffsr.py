@@ -3,7 +3,7 @@
 The mean-reverting SDE of IR-SDE with lambda = 50 / 255 and T = 100, walked back by posterior sampling; the
 network is activation-free, with channel attention, and a block that enhances the conditional prior.
 
-The small preset takes less noise and eight steps, predicts the velocity, and attends to pixels, not images.
+The small preset takes less noise and eight steps of DPM-Solver++ 2M, predicts the velocity, and attends to pixels, not images.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ SMALL = EDiffSRSettings(
     steps=8,
     predicts="velocity",
     likelihood=False,
+    sigmas=(5.0, 0.1),
+    sampler="dpm++",
     width=32,
     down=(3, 3),
     middle=4,

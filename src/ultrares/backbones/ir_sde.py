@@ -5,7 +5,8 @@ bicubic enlargement mu plus noise of lambda = 30 / 255, in T = 100 steps of the 
 x - mu beside mu, is told t, and predicts the noise; it is trained on the most likely earlier state, by L1.
 A draw starts at mu + lambda z and walks back by posterior sampling or Euler-Maruyama, 100 steps.
 
-The small preset takes less noise and eight steps, and predicts the velocity.
+The small preset takes less noise, predicts the velocity, and takes eight steps of DPM-Solver++ 2M, which keep the
+variance that as many of posterior sampling would lose a third of.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ SMALL = IRSDESettings(
     steps=8,
     predicts="velocity",
     likelihood=False,
+    sigmas=(5.0, 0.1),
+    sampler="dpm++",
     width=24,
     depth=2,
     attention=False,

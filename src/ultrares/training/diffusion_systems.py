@@ -67,8 +67,8 @@ def draw_times(
     settings: VPSettings | MeanRevertingSettings, sde: SDE, count: int, generator: torch.Generator
 ) -> Tensor:
     """Times (count,) where the sampler will be: over the whole clock, or around some ratios of noise."""
-    if isinstance(settings, VPSettings) and settings.sigmas is not None:
-        return sde.time(lognormal_sigmas(count, generator))
+    if settings.sigmas is not None:
+        return sde.time(sde.lam * lognormal_sigmas(count, generator))
     return stratified_times(count, settings.clock, generator)
 
 
