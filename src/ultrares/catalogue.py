@@ -12,6 +12,8 @@ import torch
 from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.backbones.foreign import Foreign, load_foreign
 from ultrares.backbones.formats import is_foreign
+from ultrares.backbones.system import System
+from ultrares.backbones.systems import SYSTEMS
 from ultrares.backbones.wrap import Backbone as Wrapped
 from ultrares.errors import ModelError, OptionError
 from ultrares.methods.cascade import MAX_SCALE
@@ -57,10 +59,10 @@ def load_saved(
 
 
 def models(*names: str | Path) -> list[ModelInfo]:
-    """List the models that are embedded in the package, or only those that are named.
+    """List the models that are embedded in the package and the systems that only lack weights, or these.
 
     Args:
-        names: Anything that :func:`ultrares.load` takes by name.
+        names: List only those, which are anything that :func:`ultrares.load` takes by name.
 
     Raises:
         ModelError: There is no such model.
@@ -71,7 +73,9 @@ def models(*names: str | Path) -> list[ModelInfo]:
         _info(read_manifest(config.parent), config.parent)
         for config in sorted(EMBEDDED.glob("*/config.json"))
     ]
-    return [*infos, _info(_bicubic().manifest, None)]
+    have = {info.name for info in infos}
+    untrained = [_untrained(system) for kind, system in SYSTEMS.items() if kind not in have]
+    return [*infos, _info(_bicubic().manifest, None), *untrained]
 
 
 def describe_model(name: str | Path) -> dict[str, Any]:
@@ -90,10 +94,14 @@ def locate(name: str | Path) -> Path:
     Raises:
         ModelError: There is no such model.
     """
-    embedded = EMBEDDED / str(name)
-    for folder in (embedded, Path(name)):
+    for folder in _places(name):
         if (folder / "config.json").is_file():
             return folder
+    if str(name) in SYSTEMS:
+        raise ModelError(
+            f"system {name!r} has no weights here: train them by `ultrares train {name} --data DIR --out "
+            f"runs/{name}` and pass runs/{name}/model"
+        )
     if Path(name).is_dir():
         raise ModelError(f"folder {name} holds no model: config.json is missing")
     if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
@@ -102,6 +110,14 @@ def locate(name: str | Path) -> Path:
     raise ModelError(
         f"unknown model {str(name)!r}: choose {known}, a folder, a model file, or owner/repository"
     )
+
+
+def _places(name: str | Path) -> tuple[Path, Path]:
+    return EMBEDDED / str(name), Path(name)
+
+
+def _is_here(name: str | Path) -> bool:
+    return any((folder / "config.json").is_file() for folder in _places(name))
 
 
 def _from_hub(name: str) -> Path:
@@ -184,6 +200,8 @@ def _described(name: str | Path) -> tuple[ModelInfo, dict[str, Any]]:
     if is_foreign(name):
         foreign = load_foreign(Path(name))
         return _foreign_info(foreign, Path(name)), _foreign_facts(foreign)
+    if str(name) in SYSTEMS and not _is_here(name):
+        return _untrained(SYSTEMS[str(name)]), {}
     folder = locate(name)
     manifest = read_manifest(folder)
     return _info(manifest, folder), manifest.model_dump()
@@ -236,6 +254,23 @@ def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:
         trained_on=manifest.trained_on,
         present=present,
         path=None if folder is None else str(folder),
+    )
+
+
+def _untrained(system: System) -> ModelInfo:
+    """The line of a system that waits for its weights, at its small size."""
+    small, paper = system.presets["small"], system.presets["paper"]
+    millions = system.parameters(paper) / 1e6
+    return ModelInfo(
+        name=system.kind,
+        method=f"{system.title} in wavediffur",
+        scales=f"every whole number from 2 to {MAX_SCALE}",
+        bands="any number",
+        parameters=system.parameters(small),
+        licence="that of your weights",
+        trained_on=f"nothing yet: `ultrares train {system.kind}` (preset `paper`: {millions:.1f} M)",
+        present=False,
+        path=None,
     )
 
 

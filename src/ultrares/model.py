@@ -174,7 +174,7 @@ class Model:
                 raise OptionError(f"{name} is {value}: pass a whole number of at least 1")
         if not _is_whole(seed):
             raise OptionError(f"seed is {seed}: pass a whole number")
-        if mode == "perceptual" and self._solvers[0].prior is None:
+        if mode == "perceptual" and not self._solvers[0].draws:
             raise ModelError(
                 f"model {self.name!r} has no denoiser and cannot draw samples; use --mode fidelity"
             )

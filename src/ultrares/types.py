@@ -159,6 +159,13 @@ class Upscaler(Protocol):
         """The finer window, shape (N, C, scale * h, scale * w), in [0, 1] and a little beyond."""
 
 
+NoiseAt = Callable[[int, int, int], "Tensor"]
+"""Standard normal noise for a backbone that draws: called with the number of a step, bands and a factor.
+
+For an image of shape (B, C, h, w) it returns (B, bands, factor * h, factor * w), a pure function of seed,
+draw, level, step, factor and absolute place, so that windows that overlap get the same numbers."""
+
+
 class Backbone(Protocol):
     """A plug-in super-resolver: the paper's ``SR(.)``.
 
@@ -166,6 +173,8 @@ class Backbone(Protocol):
     sensor's modulation transfer at the Nyquist frequency of ``image`` (backbones that do not adapt to
     the sensor ignore it) together with the ``depth`` of the cascade it stands at (0 for an image that a
     sensor took, 1 and more for an image that a backbone made). It returns (B, C, scale * h, scale * w).
+    One that is ``stochastic`` draws all its randomness from ``noise``; without any it takes the fixed
+    field of seed 0 at the origin (0, 0), the same for every image of the batch.
     """
 
     @property
@@ -181,19 +190,25 @@ class Backbone(Protocol):
         """The number of bands it takes, or None for any."""
 
     @property
-    def halo(self) -> int:
-        """Input pixels of context that a result depends on."""
+    def halo(self) -> int | None:
+        """Input pixels of context that a result depends on; None if on the whole image, as by attention."""
 
     @property
     def size_rule(self) -> SizeRule:
-        """Sides that it accepts."""
+        """Sides that it accepts, and what origins must be multiples of for windows to agree."""
 
     @property
     def stochastic(self) -> bool:
-        """Whether two calls may differ."""
+        """Whether two calls with different noise differ."""
 
     def __call__(
-        self, image: Tensor, *, scale: int = 2, mtf: float = 0.5, depth: int = 0
+        self,
+        image: Tensor,
+        *,
+        scale: int = 2,
+        mtf: float = 0.5,
+        depth: int = 0,
+        noise: NoiseAt | None = None,
     ) -> Tensor:
         """Return the image ``scale`` times finer."""
 

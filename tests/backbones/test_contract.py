@@ -12,7 +12,7 @@ from tests.backbones.contestants import CONTESTANTS, Contestant
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.catalogue import load_saved
 from ultrares.methods.fitting import fitted
-from ultrares.methods.place import Place
+from ultrares.methods.place import Place, Solve
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.model import Model
 from ultrares.nets.wavelet_residual import WaveletResidualNet
@@ -107,6 +107,7 @@ def test_nothing_beyond_the_halo_matters(
 ) -> None:
     if not contestant.local:
         pytest.skip("its card says that pixels beyond the halo have a little influence")
+    assert backbone.halo is not None
     near, width = 4 * backbone.scales[0], image.shape[-1]
     assert width > backbone.halo + 12
     changed = image.clone()
@@ -122,6 +123,7 @@ def test_halo_is_not_wasteful(
     """A pixel at the halo's distance does matter, or the halo is declared too large by more than 2."""
     if not contestant.local:
         pytest.skip("its card says that pixels beyond the halo have a little influence")
+    assert backbone.halo is not None
     near, width = backbone.scales[0], image.shape[-1]
     changed = image.clone()
     changed[..., : width - backbone.halo + 2] = 0.0
@@ -150,7 +152,7 @@ def test_any_number_of_bands_can_be_shown_to_it(
     solver = WaveDiffUR(backbone, scale=backbone.scales[0])
     shown = image[:1].mean(1, keepdim=True).expand(-1, bands, -1, -1)
     with torch.inference_mode():
-        fine = solver.super_resolve(shown, Place(Origin(0, 0), level=0, mtf=0.5, depth=0))
+        fine = solver.super_resolve(shown, Place(Origin(0, 0), level=0, mtf=0.5, depth=0), Solve())
     assert fine.shape[1] == bands
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ultrares.errors import ModelError
-from ultrares.types import SizeRule
+from ultrares.types import NoiseAt, SizeRule
 
 Net = Callable[..., Tensor]
 """A super-resolver: an image (B, C, h, w) in its own value range in, the finer one out."""
@@ -124,14 +124,20 @@ class Backbone:
         return replace(self, nets={scale: _moved(net, device) for scale, net in self.nets.items()})
 
     def __call__(
-        self, image: Tensor, *, scale: int = 2, mtf: float = 0.5, depth: int = 0
+        self,
+        image: Tensor,
+        *,
+        scale: int = 2,
+        mtf: float = 0.5,
+        depth: int = 0,
+        noise: NoiseAt | None = None,
     ) -> Tensor:
         """Return ``image`` (B, C, h, w) in [0, 1] ``scale`` times finer; sensor and depth make no difference.
 
         Raises:
             ModelError: The image or what the network makes of it has another shape than was promised.
         """
-        del mtf, depth
+        del mtf, depth, noise
         if scale not in self.nets:
             raise ModelError(f"backbone {self.name!r} is not made for x{scale}: has {self._has}")
         if self.bands not in (None, image.shape[1]):
