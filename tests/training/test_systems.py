@@ -85,6 +85,8 @@ def test_a_rehearsal_becomes_a_model_that_loads(kind: str, tiles: Path, tmp_path
     (solver,) = load_model(folder, autocast=False).solvers
     if solver.backbone.stochastic:
         assert not torch.equal(fine, model.upscale(image, scale=2, seed=1))
+        with pytest.raises(OptionError, match="stored with its weights, not in 9: leave steps out"):
+            model.upscale(image, scale=2, steps=9)
         model.upscale(image, scale=2, mode="perceptual", draws=2)
 
 

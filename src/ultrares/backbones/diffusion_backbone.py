@@ -111,7 +111,7 @@ class DiffusionBackbone(ABC):
             ModelError: The system was not trained for this scale, or the sides are not its multiples.
         """
         del mtf, depth
-        self._check(image, scale)
+        self.check(image, scale)
         source, bands = noise or fixed_noise(image), image.shape[1]
         enlarged = self.enlarge(image, scale)
         sde = self.settings.process(enlarged)
@@ -129,7 +129,12 @@ class DiffusionBackbone(ABC):
         )
         return self.settings.decode(state, enlarged)
 
-    def _check(self, image: Tensor, scale: int) -> None:
+    def check(self, image: Tensor, scale: int) -> None:
+        """Refuse what the network was not built for.
+
+        Raises:
+            ModelError: The system was not trained for this scale, or the sides are not its multiples.
+        """
         if scale not in self.scales:
             known = ", ".join(f"x{each}" for each in self.scales)
             raise ModelError(

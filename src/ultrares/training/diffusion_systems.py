@@ -47,7 +47,11 @@ def diffusion_loss(
         backbone: Holds the network in training.
         pair: Images and their truths.
         rng: Where times and noise come from.
+
+    Raises:
+        ModelError: The crops do not fit the network.
     """
+    backbone.check(pair.image, pair.scale)
     settings = backbone.settings
     enlarged = backbone.enlarge(pair.image, pair.scale)
     clean = settings.encode(pair.target, enlarged)
