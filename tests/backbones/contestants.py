@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.backbones.foreign_files import TinyNet, onnx_file, spandrel_file, torchscript_file
+from tests.backbones.test_diffusion_systems import SYSTEMS, tiny
 from tests.shared_data import FOLDER
 from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.backbones.foreign import load_file
@@ -30,12 +31,14 @@ class Contestant:
         make: Makes it, given an empty folder and whether it shall compute in bfloat16.
         size: Height and width of the image it is tried with; small for large networks.
         local: Whether no pixel beyond its halo has any influence; its card says so where it has one.
+        fades: Whether influence is lost in rounding well before the halo ends, as in a chain of steps.
         weights: What published weights it needs, in words; it is skipped without them.
     """
 
     make: Callable[[Path, bool], Backbone]
     size: tuple[int, int] = (36, 44)
     local: bool = True
+    fades: bool = False
     weights: str | None = None
 
 
@@ -62,6 +65,13 @@ def _wrapped(folder: Path, autocast: bool) -> Backbone:
 
 def _from_file(write: Callable[[Path], Path], folder: Path, autocast: bool) -> Backbone:
     return load_file(write(folder), autocast=autocast).backbone
+
+
+def _system(kind: str, folder: Path, autocast: bool) -> Backbone:
+    """One of the papers' systems, tiny and with random weights."""
+    del folder
+    system, settings, backbone = tiny(kind)
+    return system.backbone(backbone.net, settings, name=kind, autocast=autocast)
 
 
 def _dat_light(scale: int, folder: Path, autocast: bool) -> Backbone:
@@ -107,6 +117,7 @@ CONTESTANTS: dict[str, Contestant] = {
     "spandrel": Contestant(partial(_from_file, spandrel_file)),
     "torchscript": Contestant(partial(_from_file, torchscript_file)),
     "onnx": Contestant(partial(_from_file, onnx_file)),
+    **{kind: Contestant(partial(_system, kind), (20, 76), fades=True) for kind in SYSTEMS},
     "carn-m": Contestant(_carn_m, weights="CARN-M"),
     "dat-light-x2": Contestant(partial(_dat_light, 2), (18, 20), local=False, weights="DAT"),
     "dat-light-x3": Contestant(partial(_dat_light, 3), (18, 20), local=False, weights="DAT"),

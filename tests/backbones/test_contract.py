@@ -121,8 +121,8 @@ def test_halo_is_not_wasteful(
     contestant: Contestant, backbone: Backbone, image: Tensor, fine: Tensor
 ) -> None:
     """A pixel at the halo's distance does matter, or the halo is declared too large by more than 2."""
-    if not contestant.local:
-        pytest.skip("its card says that pixels beyond the halo have a little influence")
+    if contestant.fades or not contestant.local:
+        pytest.skip("its influence has no end that could be told from rounding")
     assert backbone.halo is not None
     near, width = backbone.scales[0], image.shape[-1]
     changed = image.clone()
