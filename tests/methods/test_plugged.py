@@ -103,6 +103,17 @@ def test_samples_are_refused_in_a_sentence() -> None:
         model.upscale(np.ones((1, 4, 4), np.uint8), scale=2, mode="perceptual")
 
 
+def test_a_class_of_one_s_own_must_take_what_a_solver_tells() -> None:
+    class Deaf(BicubicBackbone):
+        name = "deaf"
+
+        def __call__(self, image, *, scale=2):  # type: ignore[override]
+            return super().__call__(image, scale=scale)
+
+    with pytest.raises(ModelError, match=r"'deaf' cannot take .*unexpected keyword argument"):
+        plugged([Deaf()], name="deaf")
+
+
 def test_a_class_of_one_s_own_that_lies_is_found_out() -> None:
     class Liar(BicubicBackbone):
         name = "liar"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 
 from ultrares.errors import ModelError, UltraresError
-from ultrares.methods.fitting import fitted
+from ultrares.methods.place import Place
 from ultrares.methods.saved import BackboneConfig, Manifest, SavedModel
 from ultrares.methods.wavediffur import WaveDiffUR
-from ultrares.types import Backbone
+from ultrares.types import Backbone, Origin
 
 UNSAID = "not stated"
 
@@ -68,7 +68,7 @@ def _try_out(solver: WaveDiffUR) -> None:
     bands, (rows, cols) = backbone.bands or 3, PROBE
     image = torch.full((1, bands, rows, cols), 0.5, device=solver.device)
     try:
-        fine = fitted(image, backbone.size_rule, scale, lambda fit: backbone(fit, scale=scale))
+        fine = solver.super_resolve(image, Place(Origin(0, 0), level=0, mtf=0.5, depth=0))
     except (UltraresError, MemoryError):
         raise
     except Exception as error:
