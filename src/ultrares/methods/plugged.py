@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ultrares.errors import ModelError, UltraresError
-from ultrares.methods.place import Place
+from ultrares.methods.place import Place, Solve
 from ultrares.methods.saved import BackboneConfig, Manifest, SavedModel
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.types import Backbone, Origin
@@ -67,8 +67,9 @@ def _try_out(solver: WaveDiffUR) -> None:
     backbone, scale = solver.backbone, solver.scale
     bands, (rows, cols) = backbone.bands or 3, PROBE
     image = torch.full((1, bands, rows, cols), 0.5, device=solver.device)
+    place = Place(Origin(0, 0), level=0, mtf=0.5, depth=0)
     try:
-        fine = solver.super_resolve(image, Place(Origin(0, 0), level=0, mtf=0.5, depth=0))
+        fine = solver.super_resolve(image, place, Solve())
     except (UltraresError, MemoryError):
         raise
     except Exception as error:
