@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -110,8 +112,9 @@ def test_a_class_of_one_s_own_must_take_what_a_solver_tells() -> None:
         def __call__(self, image, *, scale=2):  # type: ignore[override]
             return super().__call__(image, scale=scale)
 
+    deaf: Any = Deaf()
     with pytest.raises(ModelError, match=r"'deaf' cannot take .*unexpected keyword argument"):
-        plugged([Deaf()], name="deaf")
+        plugged([deaf], name="deaf")
 
 
 def test_a_class_of_one_s_own_that_lies_is_found_out() -> None:
