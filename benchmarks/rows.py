@@ -13,19 +13,13 @@ from imagery import data_folder
 from peers import carn_m, dat_light, real_esrgan
 from peers.injection import best_gain, detail
 from peers.interpolation import as_bytes, bicubic, bicubic_float, lanczos
-from peers.plugged import Plugged, levels
 from peers.steps import enlarge, factors
 from scoring import Method
 
 import ultrares
 from ultrares.api import Model
 from ultrares.errors import OptionError
-from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.sink import ArraySink
-from ultrares.scene.source import ArraySource
-from ultrares.scene.upscale import upscale
-from ultrares.sensor.models import Box
-from ultrares.types import Mode, Shape
+from ultrares.types import Mode
 
 Choice = Callable[[Case], np.ndarray | None]
 """Which reference image a row gives to the model."""
@@ -93,26 +87,30 @@ def dat(cases: Sequence[Case]) -> Method:
     )
 
 
+def carn_plugged(_: Sequence[Case]) -> Method:
+    """CARN-M as the backbone of Algorithm 1: held to the scene after each native step."""
+    net = carn_m.load(carn_weights())
+    backbone = ultrares.Backbone.wrap(net.enlarge, scales=carn_m.NATIVE, halo=22, name="CARN-M")
+    return inside(backbone)
+
+
 def dat_plugged(cases: Sequence[Case]) -> Method:
-    """DAT-light as the backbone of Algorithm 1: held to the scene after each native step."""
-    steps = factors(cases[0].scale, dat_light.NATIVE)
-    backbone = Plugged({step: loaded_dat(step) for step in steps}, halo=16, name="DAT-light")
+    """DAT-light as the backbone of Algorithm 1."""
+    nets = {step: loaded_dat(step) for step in factors(cases[0].scale, dat_light.NATIVE)}
+    return inside(ultrares.Backbone.wrap(nets, halo=64, local=False, name="DAT-light"))
 
-    def method(case: Case) -> np.ndarray:
-        source = ArraySource(case.coarse)
-        shape = Shape(*case.truth.shape[1:])
-        sink = ArraySink(source.bands, shape, source.dtype)
-        upscale(
-            source,
-            sink,
-            levels(backbone, steps, case.sensor),
-            case.scale,
-            radiometry=Radiometry.of(source),
-            exact=isinstance(case.sensor, Box),
-        )
-        return sink.array
 
-    return method
+def esrgan_plugged(_: Sequence[Case]) -> Method:
+    """Real-ESRGAN x4plus as the backbone of Algorithm 1; x2 is its x4, averaged by area."""
+    return inside(
+        ultrares.Backbone.wrap(loaded_esrgan(), halo=64, local=False, name="Real-ESRGAN x4plus")
+    )
+
+
+def inside(backbone: ultrares.Backbone) -> Method:
+    """Algorithm 1 around a backbone."""
+    model = ultrares.load(backbone, device="cpu")
+    return lambda case: model.upscale(case.coarse, scale=case.scale, sensor=case.sensor.name)
 
 
 def esrgan(_: Sequence[Case]) -> Method:
@@ -182,8 +180,10 @@ def rows(algorithm_1: str, algorithm_2: str | None) -> list[Row]:
         Row("lanczos", "Lanczos", fixed(lanczos)),
         Row("carn", "CARN-M", carn),
         Row("dat", "DAT-light", dat),
+        Row("carn-in", "WaveDiffUR around CARN-M", carn_plugged),
         Row("dat-in", "WaveDiffUR around DAT-light", dat_plugged),
         Row("esrgan", "Real-ESRGAN x4plus", esrgan),
+        Row("esrgan-in", "WaveDiffUR around Real-ESRGAN x4plus", esrgan_plugged),
         Row("inject", "bicubic + high pass of 2018, fitted gain", injection),
         Row("alg1", "Algorithm 1", one("fidelity", none)),
         Row("alg2", "Algorithm 2, no reference", two("fidelity", none)),

@@ -10,6 +10,7 @@ import pytest
 import ultrares
 
 PUBLIC = [
+    "Backbone",
     "Model",
     "UltraresError",
     "__version__",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ultrares.api import check, degrade, load, upscale_scene
+    from ultrares.backbones.wrap import Backbone
     from ultrares.catalogue import models
     from ultrares.errors import UltraresError
     from ultrares.model import Model
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Backbone",
     "Model",
     "UltraresError",
     "__version__",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Backbone": "ultrares.backbones.wrap",
     "Model": "ultrares.model",
     "UltraresError": "ultrares.errors",
     "check": "ultrares.api",

@@ -25,11 +25,17 @@ from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.reference import RasterReference, check_overlap, open_reference
 from ultrares.scene.sink import CogSink, check_target, commit_together
 from ultrares.scene.source import RasterSource
+<<<<<<< HEAD
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.upscale import aoi_window
 from ultrares.scene.windows import whole
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Mode
+=======
+from ultrares.scene.upscale import aoi_window, upscale
+from ultrares.sensor.models import Box, parse_sensor
+from ultrares.types import Backbone, Mode, Window
+>>>>>>> foreign-diffsys
 
 __all__ = [
     "EMBEDDED",
@@ -51,17 +57,20 @@ Progress = Callable[[int, int], None]
 
 
 def load(
-    name: str | Path | None = None,
+    name: str | Path | Backbone | None = None,
     *,
     precision: Precision = "auto",
     device: str | None = None,
 ) -> Model:
-    """Load a model: the embedded default, a name from :func:`models`, a folder, or a hub id.
+    """Load a model: the embedded default, a name from :func:`models`, a file, a folder, or a hub id.
 
     Args:
         name: None for the default. Otherwise a name, a folder with config.json and
-            model.safetensors, or ``owner/repository`` on the Hugging Face hub.
-        precision: ``bf16`` and ``fp32`` say how to convolve; ``auto`` is bf16 where the processor has it.
+            model.safetensors, ``owner/repository`` on the Hugging Face hub, or a backbone: the file of a
+            network (.pth, .safetensors, .onnx, .ts), a folder with card.toml, or an object, such as
+            :meth:`ultrares.Backbone.wrap` makes (docs/plugins.md).
+        precision: ``bf16`` and ``fp32`` say how to convolve; ``auto`` is bf16 where the processor has it,
+            but for other people's networks fp32, or as they were wrapped.
         device: A torch device; None is a GPU if there is one, else the CPU.
 
     Raises:
@@ -75,10 +84,15 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     source: str | Path,
     target: str | Path,
     *,
+<<<<<<< HEAD
     scale: float | None = None,
     gsd: float | None = None,
     like: str | Path | None = None,
     model: str | Path | Model | None = None,
+=======
+    scale: float,
+    model: str | Path | Model | Backbone | None = None,
+>>>>>>> foreign-diffsys
     reference: str | Path | None = None,
     mode: Mode = "fidelity",
     draws: int = 1,

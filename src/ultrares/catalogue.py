@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 
 from ultrares.backbones.bicubic import BicubicBackbone
+from ultrares.backbones.foreign import Foreign, load_foreign
+from ultrares.backbones.formats import is_foreign
+from ultrares.backbones.system import System
+from ultrares.backbones.systems import SYSTEMS
+from ultrares.backbones.wrap import Backbone as Wrapped
 from ultrares.errors import ModelError, OptionError
 from ultrares.methods.cascade import MAX_SCALE
+from ultrares.methods.plugged import UNSAID, plugged
 from ultrares.methods.saved import (
     BackboneConfig,
     Manifest,
@@ -21,6 +28,7 @@ from ultrares.methods.saved import (
 )
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.reports import ModelInfo
+from ultrares.types import Backbone
 
 DEFAULT_MODEL = "csp-wavediffur-naip"
 EMBEDDED = Path(__file__).parent / "weights"
@@ -28,27 +36,46 @@ EMBEDDED = Path(__file__).parent / "weights"
 Precision = Literal["auto", "fp32", "bf16"]
 
 
-def load_saved(name: str | Path | None, *, precision: Precision, device: str | None) -> SavedModel:
+def load_saved(
+    name: str | Path | Backbone | None, *, precision: Precision, device: str | None
+) -> SavedModel:
     """Load the weights of a model; the arguments are those of :func:`ultrares.load`.
 
     Raises:
         ModelError: There is no such model, or its files are corrupt.
         OptionError: There is no such precision or device.
     """
+    if not (name is None or isinstance(name, str | Path)):
+        return _of_backbone(name, precision, device)
     device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if name == "bicubic":
         return _bicubic()
+    if name is not None and is_foreign(name):
+        # Foreign networks may put all that they know into their output, which 8 bits would cut.
+        autocast = _use_bfloat16(precision, device) and precision == "bf16"
+        return _of_foreign(load_foreign(Path(name), autocast=autocast), device)
     folder = locate(name or DEFAULT_MODEL)
     return load_model(folder, autocast=_use_bfloat16(precision, device), device=device)
 
 
-def models() -> list[ModelInfo]:
-    """List the models that are embedded in the package."""
+def models(*names: str | Path) -> list[ModelInfo]:
+    """List the models that are embedded in the package and the systems that only lack weights, or these.
+
+    Args:
+        names: List only those, which are anything that :func:`ultrares.load` takes by name.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    if names:
+        return [_described(name)[0] for name in names]
     infos = [
         _info(read_manifest(config.parent), config.parent)
         for config in sorted(EMBEDDED.glob("*/config.json"))
     ]
-    return [*infos, _info(_bicubic().manifest, None)]
+    have = {info.name for info in infos}
+    untrained = [_untrained(system) for kind, system in SYSTEMS.items() if kind not in have]
+    return [*infos, _info(_bicubic().manifest, None), *untrained]
 
 
 def describe_model(name: str | Path) -> dict[str, Any]:
@@ -57,10 +84,8 @@ def describe_model(name: str | Path) -> dict[str, Any]:
     Raises:
         ModelError: There is no such model.
     """
-    if name == "bicubic":
-        return asdict(_info(_bicubic().manifest, None))
-    folder = locate(name)
-    return {**asdict(_info(read_manifest(folder), folder)), **read_manifest(folder).model_dump()}
+    info, more = _described(name)
+    return {**asdict(info), **more}
 
 
 def locate(name: str | Path) -> Path:
@@ -69,16 +94,30 @@ def locate(name: str | Path) -> Path:
     Raises:
         ModelError: There is no such model.
     """
-    embedded = EMBEDDED / str(name)
-    for folder in (embedded, Path(name)):
+    for folder in _places(name):
         if (folder / "config.json").is_file():
             return folder
+    if str(name) in SYSTEMS:
+        raise ModelError(
+            f"system {name!r} has no weights here: train them by `ultrares train {name} --data DIR --out "
+            f"runs/{name}` and pass runs/{name}/model"
+        )
     if Path(name).is_dir():
         raise ModelError(f"folder {name} holds no model: config.json is missing")
     if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
         return _from_hub(str(name))
     known = ", ".join(info.name for info in models())
-    raise ModelError(f"unknown model {str(name)!r}: choose {known}, a folder, or owner/repository")
+    raise ModelError(
+        f"unknown model {str(name)!r}: choose {known}, a folder, a model file, or owner/repository"
+    )
+
+
+def _places(name: str | Path) -> tuple[Path, Path]:
+    return EMBEDDED / str(name), Path(name)
+
+
+def _is_here(name: str | Path) -> bool:
+    return any((folder / "config.json").is_file() for folder in _places(name))
 
 
 def _from_hub(name: str) -> Path:
@@ -108,6 +147,96 @@ def _bicubic() -> SavedModel:
     return SavedModel(manifest, (WaveDiffUR(BicubicBackbone()),))
 
 
+def _of_backbone(backbone: Any, precision: Precision, device: str | None) -> SavedModel:
+    """A model around a backbone that a program made.
+
+    One that was wrapped is brought to the device; one of another class stays where it is, which is the CPU
+    unless a device is named.
+    """
+    if not (callable(backbone) and hasattr(backbone, "scales") and hasattr(backbone, "size_rule")):
+        raise ModelError(
+            f"{type(backbone).__name__} is no backbone: wrap it by ultrares.Backbone.wrap(net, scales=(4,), "
+            "halo=16), or name a model"
+        )
+    if not isinstance(backbone, Wrapped):
+        return plugged([backbone], name=backbone.name, device=_usable(device or "cpu"))
+    device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    autocast = _use_bfloat16(precision, device)
+    if precision != "auto":
+        backbone = replace(backbone, autocast=autocast)
+    return plugged(
+        [backbone.to(device)],
+        name=backbone.name,
+        licence=backbone.licence,
+        trained_on=backbone.trained_on,
+        parameters=backbone.parameters or 0,
+        device=device,
+    )
+
+
+def _of_foreign(foreign: Foreign, device: str) -> SavedModel:
+    """A model around the backbones of somebody else's files."""
+    return plugged(
+        [backbone.to(device) for backbone in foreign.backbones],
+        name=foreign.name,
+        licence=foreign.licence,
+        trained_on=foreign.trained_on,
+        sha256=foreign.sha256,
+        parameters=_parameters(foreign.backbones) or 0,
+        device=device,
+    )
+
+
+def _parameters(backbones: Sequence[Wrapped]) -> int | None:
+    """The weights of several backbones together; None if one of them does not tell."""
+    counts = [backbone.parameters for backbone in backbones]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def _described(name: str | Path) -> tuple[ModelInfo, dict[str, Any]]:
+    """A model's line in a list, and what else is known about it."""
+    if name == "bicubic":
+        return _info(_bicubic().manifest, None), {}
+    if is_foreign(name):
+        foreign = load_foreign(Path(name))
+        return _foreign_info(foreign, Path(name)), _foreign_facts(foreign)
+    if str(name) in SYSTEMS and not _is_here(name):
+        return _untrained(SYSTEMS[str(name)]), {}
+    folder = locate(name)
+    manifest = read_manifest(folder)
+    return _info(manifest, folder), manifest.model_dump()
+
+
+def _foreign_info(foreign: Foreign, path: Path) -> ModelInfo:
+    first = foreign.backbones[0]
+    steps = ", ".join(f"x{scale}" for backbone in foreign.backbones for scale in backbone.scales)
+    return ModelInfo(
+        name=foreign.name,
+        method="wavediffur",
+        scales=f"every whole number from 2 to {MAX_SCALE}, in steps of {steps}",
+        bands="any number" if first.bands is None else f"any number, {first.bands} at a time",
+        parameters=_parameters(foreign.backbones),
+        licence=foreign.licence or UNSAID,
+        trained_on=foreign.trained_on or UNSAID,
+        present=True,
+        path=str(path),
+    )
+
+
+def _foreign_facts(foreign: Foreign) -> dict[str, Any]:
+    """What only files of others have."""
+    each = foreign.backbones
+    return {
+        "kind": foreign.kind,
+        "native_scales": [scale for backbone in each for scale in backbone.scales],
+        "halo": max(backbone.halo for backbone in each),
+        "local": all(backbone.local for backbone in each),
+        "size_rule": asdict(each[0].size_rule),
+        "value_range": list(each[0].value_range),
+        "sha256": foreign.sha256,
+    }
+
+
 def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:
     present = True
     if folder is not None:
@@ -117,7 +246,7 @@ def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:
             present = False
     return ModelInfo(
         name=manifest.name,
-        method=manifest.method,
+        method=_method(manifest),
         scales=f"every whole number from 2 to {MAX_SCALE}",
         bands="any number",
         parameters=manifest.parameters,
@@ -125,6 +254,29 @@ def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:
         trained_on=manifest.trained_on,
         present=present,
         path=None if folder is None else str(folder),
+    )
+
+
+def _method(manifest: Manifest) -> str:
+    """The algorithm, and the system inside it if it is one of the papers'."""
+    system = SYSTEMS.get(manifest.backbone.kind)
+    return manifest.method if system is None else f"{manifest.method} around {system.title}"
+
+
+def _untrained(system: System) -> ModelInfo:
+    """The line of a system that waits for its weights, at its small size."""
+    small, paper = system.presets["small"], system.presets["paper"]
+    millions = system.parameters(paper) / 1e6
+    return ModelInfo(
+        name=system.kind,
+        method=f"wavediffur around {system.title}",
+        scales=f"every whole number from 2 to {MAX_SCALE}",
+        bands="any number",
+        parameters=system.parameters(small),
+        licence="that of your weights",
+        trained_on=f"nothing yet: `ultrares train {system.kind}` (preset `paper`: {millions:.1f} M)",
+        present=False,
+        path=None,
     )
 
 

@@ -13,7 +13,7 @@ from ultrares.errors import InputError, ModelError, OptionError, ReferenceImageE
 from ultrares.methods.area_average import AreaAverage
 from ultrares.methods.cascade import Condition, cascade, number_of_levels
 from ultrares.methods.csp_wavediffur import CSPWaveDiffUR, Part
-from ultrares.methods.one_step import OneStep
+from ultrares.methods.one_step import one_step
 from ultrares.methods.place import Details, Solve
 from ultrares.methods.route import Route, check_scale, route_of_cascade, route_of_operator
 from ultrares.methods.saved import Manifest, SavedModel
@@ -243,18 +243,47 @@ class Model:
                 raise OptionError(f"{name} is {value}: pass a whole number of at least 1")
         if not _is_whole(seed):
             raise OptionError(f"seed is {seed}: pass a whole number")
+<<<<<<< HEAD
         prior = self._solvers[0].prior if self._operator is None else self._operator.prior
         if mode == "perceptual" and prior is None:
             raise ModelError(
                 f"model {self.name!r} has no denoiser and cannot draw samples; use --mode fidelity"
             )
         return Solve(
+=======
+        self._check_can_draw(mode, steps)
+        how = Solve(
+>>>>>>> foreign-diffsys
             mode=mode,
             steps=steps,
             seed=seed,
             draws=1 if mode == "fidelity" else draws,
             details=details,
         )
+<<<<<<< HEAD
+=======
+        if self._one_step:
+            return [one_step(self._solvers, int(scale), how, sensor, condition=condition)]
+        return list(cascade(self._solvers, scale, how, sensor, condition=condition))
+>>>>>>> foreign-diffsys
+
+    def _check_can_draw(self, mode: Mode, steps: int | None) -> None:
+        """Refuse samples where nothing draws, and other steps than a system was trained for.
+
+        Raises:
+            ModelError: The model has nothing to draw with.
+            OptionError: The steps belong to the weights.
+        """
+        first = self._solvers[0]
+        if mode == "perceptual" and not first.draws:
+            raise ModelError(
+                f"model {self.name!r} has no denoiser and cannot draw samples; use --mode fidelity"
+            )
+        if steps is not None and first.prior is None and first.backbone.stochastic:
+            raise OptionError(
+                f"model {self.name!r} draws in the number of steps that is stored with its weights, not in "
+                f"{steps}: leave steps out"
+            )
 
     def check_takes_reference(self) -> None:
         """Refuse a reference that nothing would be learnt from.

@@ -15,18 +15,18 @@ class ModelInfo:
         method: The algorithm.
         scales: Which scales it can produce, in words.
         bands: Which bands it can take, in words.
-        parameters: Number of weights.
+        parameters: Number of weights; None if the file does not tell.
         licence: Of the weights.
         trained_on: Data that it was trained on.
         present: Whether the weights are there and whole.
-        path: Folder of the model; None if it has no weights.
+        path: Folder or file of the model; None if it has none.
     """
 
     name: str
     method: str
     scales: str
     bands: str
-    parameters: int
+    parameters: int | None
     licence: str
     trained_on: str
     present: bool

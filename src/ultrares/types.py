@@ -71,6 +71,10 @@ class SizeRule:
             side >= self.minimum and side % self.multiple_of == 0 for side in (height, width)
         )
 
+    def enough(self, side: int) -> int:
+        """The smallest accepted side that is no smaller."""
+        return -(-max(side, self.minimum) // self.multiple_of) * self.multiple_of
+
 
 class AlignedReference(NamedTuple):
     """A reference image on the grid of what a level makes.
@@ -160,6 +164,7 @@ class Upscaler(Protocol):
         """The finer window, shape (N, C, scale * h, scale * w), in [0, 1] and a little beyond."""
 
 
+<<<<<<< HEAD
 @dataclass(frozen=True)
 class GridCell:
     """What one call of a :class:`GridUpscaler` gets to see.
@@ -210,6 +215,13 @@ class GridUpscaler(Protocol):
 
     def __call__(self, cell: GridCell, integrals: Sequence[Tensor]) -> Tensor:
         """The output pixels, shape (N, C, H, W), in [0, 1] and a little beyond."""
+=======
+NoiseAt = Callable[[int, int, int], "Tensor"]
+"""Standard normal noise for a backbone that draws: called with the number of a step, bands and a factor.
+
+For an image of shape (B, C, h, w) it returns (B, bands, factor * h, factor * w), a pure function of seed,
+draw, level, step, factor and absolute place, so that windows that overlap get the same numbers."""
+>>>>>>> foreign-diffsys
 
 
 class Backbone(Protocol):
@@ -219,6 +231,8 @@ class Backbone(Protocol):
     sensor's modulation transfer at the Nyquist frequency of ``image`` (backbones that do not adapt to
     the sensor ignore it) together with the ``depth`` of the cascade it stands at (0 for an image that a
     sensor took, 1 and more for an image that a backbone made). It returns (B, C, scale * h, scale * w).
+    One that is ``stochastic`` draws all its randomness from ``noise``; without any it takes the fixed
+    field of seed 0 at the origin (0, 0), the same for every image of the batch.
     """
 
     @property
@@ -234,19 +248,25 @@ class Backbone(Protocol):
         """The number of bands it takes, or None for any."""
 
     @property
-    def halo(self) -> int:
-        """Input pixels of context that a result depends on."""
+    def halo(self) -> int | None:
+        """Input pixels of context that a result depends on; None if on the whole image, as by attention."""
 
     @property
     def size_rule(self) -> SizeRule:
-        """Sides that it accepts."""
+        """Sides that it accepts, and what origins must be multiples of for windows to agree."""
 
     @property
     def stochastic(self) -> bool:
-        """Whether two calls may differ."""
+        """Whether two calls with different noise differ."""
 
     def __call__(
-        self, image: Tensor, *, scale: int = 2, mtf: float = 0.5, depth: int = 0
+        self,
+        image: Tensor,
+        *,
+        scale: int = 2,
+        mtf: float = 0.5,
+        depth: int = 0,
+        noise: NoiseAt | None = None,
     ) -> Tensor:
         """Return the image ``scale`` times finer."""
 

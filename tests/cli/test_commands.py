@@ -115,6 +115,8 @@ def test_info_tells_files_from_models(tmp_path):
     assert not looks_like_a_raster(str(tmp_path))
     assert not looks_like_a_raster("somebody/model-x2")
     assert not looks_like_a_raster("model-v0.1")
+    assert not looks_like_a_raster("photos_x4.pth")
+    assert not looks_like_a_raster("net.onnx")
 
 
 @pytest.mark.usefixtures("api")

@@ -126,7 +126,7 @@ def test_a_reused_condition_sets_the_low_frequency(csp: CSPWaveDiffUR, image: to
     other = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(8))
     result = split(csp.solve(image, PLACE, Solve(), condition=other))
     torch.testing.assert_close(
-        result.approx, split(csp.super_resolve(other, PLACE)).approx, atol=1e-5, rtol=0
+        result.approx, split(csp.super_resolve(other, PLACE, Solve())).approx, atol=1e-5, rtol=0
     )
 
 

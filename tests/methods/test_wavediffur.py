@@ -74,14 +74,14 @@ def test_sample_of_a_window_is_the_window_of_the_sample(solver: WaveDiffUR) -> N
     whole = solver.solve(wide, PLACE, PERCEPTUAL)
     lower = solver.solve(wide[..., 20:, :], replace(PLACE, origin=Origin(20, 0)), PERCEPTUAL)
     assert solver.prior is not None
-    reach = 2 * (solver.backbone.halo + 3 * solver.prior.net.halo)
+    reach = 2 * (solver.halo + 3 * solver.prior.net.halo)
     torch.testing.assert_close(
         whole[..., 40 + reach :, :], lower[..., reach:, :], atol=1e-5, rtol=0
     )
 
 
 def test_low_frequency_alone_is_sampled_on_request(solver: WaveDiffUR, image: torch.Tensor) -> None:
-    base = split(solver.super_resolve(image, PLACE))
+    base = split(solver.super_resolve(image, PLACE, Solve()))
     result = split(solver.solve(image, PLACE, replace(PERCEPTUAL, details="backbone")))
     for name in ("vertical", "horizontal", "diagonal"):
         torch.testing.assert_close(getattr(result, name), getattr(base, name), atol=1e-5, rtol=0)
@@ -116,8 +116,10 @@ def test_reused_condition_sets_the_low_frequency_only(
 ) -> None:
     other = torch.rand(1, 3, 24, 28, generator=torch.Generator().manual_seed(8))
     result = split(solver.solve(image, PLACE, Solve(), condition=other))
-    torch.testing.assert_close(result.approx, split(solver.super_resolve(other, PLACE)).approx)
-    own = split(solver.super_resolve(image, PLACE))
+    torch.testing.assert_close(
+        result.approx, split(solver.super_resolve(other, PLACE, Solve())).approx
+    )
+    own = split(solver.super_resolve(image, PLACE, Solve()))
     torch.testing.assert_close(result.diagonal, own.diagonal, atol=1e-6, rtol=0)
 
 

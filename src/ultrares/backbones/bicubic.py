@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from ultrares.types import SizeRule
+from ultrares.types import NoiseAt, SizeRule
 
 
 class BicubicBackbone:
@@ -19,8 +19,14 @@ class BicubicBackbone:
     stochastic = False
 
     def __call__(
-        self, image: Tensor, *, scale: int = 2, mtf: float = 0.5, depth: int = 0
+        self,
+        image: Tensor,
+        *,
+        scale: int = 2,
+        mtf: float = 0.5,
+        depth: int = 0,
+        noise: NoiseAt | None = None,
     ) -> Tensor:
         """Return ``image`` (B, C, h, w) ``scale`` times finer; sensor and depth make no difference."""
-        del mtf, depth
+        del mtf, depth, noise
         return F.interpolate(image, scale_factor=scale, mode="bicubic", antialias=True)

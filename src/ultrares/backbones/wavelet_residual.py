@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.nets.wavelet_residual import WaveletResidualNet, context_vector
-from ultrares.types import SizeRule
+from ultrares.types import NoiseAt, SizeRule
 from ultrares.wavelet import Bands, merge
 
 
@@ -35,9 +35,16 @@ class WaveletResidualBackbone:
         self.halo = net.halo + 2
 
     def __call__(
-        self, image: Tensor, *, scale: int = 2, mtf: float = 0.5, depth: int = 0
+        self,
+        image: Tensor,
+        *,
+        scale: int = 2,
+        mtf: float = 0.5,
+        depth: int = 0,
+        noise: NoiseAt | None = None,
     ) -> Tensor:
         """Return ``image`` (B, C, h, w) in [0, 1] at twice its resolution."""
+        del noise
         assert scale in self.scales
         context = context_vector(1, mtf=mtf, depth=depth).to(image)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.autocast):

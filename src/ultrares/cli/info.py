@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from ultrares.backbones.formats import is_foreign
 from ultrares.cli.console import say_facts, say_json
 from ultrares.cli.options import AsJson
 
 
 def info(
     subject: Annotated[
-        str, typer.Argument(metavar="FILE|MODEL", help="A raster, or a model's name or folder.")
+        str,
+        typer.Argument(metavar="FILE|MODEL", help="A raster, or a model's name, file or folder."),
     ],
     *,
     json: AsJson = False,
@@ -32,6 +34,6 @@ def info(
 def looks_like_a_raster(subject: str) -> bool:
     """Whether a text means a file; the names of models have no suffix made of letters."""
     path = Path(subject)
-    if path.is_dir():
+    if path.is_dir() or is_foreign(path):
         return False
     return path.exists() or path.suffix[1:2].isalpha() or subject.startswith("/vsi")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from ultrares.cli.console import say, say_json
 from ultrares.cli.options import AsJson
@@ -14,11 +16,18 @@ if TYPE_CHECKING:
 _HEADINGS = ("name", "method", "scales", "bands", "parameters", "licence", "trained on", "intact")
 
 
-def models(*, json: AsJson = False) -> None:
+def models(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]...", help="Only these: names, files, folders or hub ids."),
+    ] = None,
+    *,
+    json: AsJson = False,
+) -> None:
     """List the models, what they were trained on, and whether they are on this machine."""
     from ultrares import api
 
-    known = api.models()
+    known = api.models(*(names or ()))
     if json:
         say_json([asdict(model) for model in known])
         return
@@ -43,8 +52,10 @@ def _row(model: ModelInfo) -> tuple[str, ...]:
     )
 
 
-def _in_millions(count: int) -> str:
+def _in_millions(count: int | None) -> str:
     """A number of parameters, short: 1.2 M, 350 k or the number itself."""
+    if count is None:
+        return "unknown"
     if count >= 1_000_000:
         return f"{count / 1e6:.1f} M"
     return f"{count / 1e3:.0f} k" if count >= 1000 else str(count)

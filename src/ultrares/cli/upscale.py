@@ -39,7 +39,10 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
         typer.Option(metavar="FILE", help="Or a raster whose grid the output shall lie on."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="A name from `ultrares models`, a folder or a hub id.")
+        str | None,
+        typer.Option(
+            help="A name from `ultrares models`, a folder, a hub id, or another network's file."
+        ),
     ] = None,
     reference: Annotated[
         Path | None,

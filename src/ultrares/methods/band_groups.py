@@ -15,8 +15,13 @@ def group_indices(bands: int, size: int) -> Tensor:
     Returns:
         Shape (groups, size), integers below ``bands``.
     """
-    groups = -(-bands // size)
+    groups = group_count(bands, size)
     return torch.arange(groups * size).clamp(max=bands - 1).view(groups, size)
+
+
+def group_count(bands: int, size: int | None) -> int:
+    """How many groups of ``size`` bands are shown side by side; one, if any number is taken."""
+    return 1 if size is None else -(-bands // size)
 
 
 def by_groups(image: Tensor, size: int | None, call: Callable[[Tensor], Tensor]) -> Tensor:

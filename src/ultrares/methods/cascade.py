@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lcm
 from typing import Literal
 
 from torch import Tensor
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from ultrares.errors import ScaleError
 from ultrares.methods.place import Place, Solve
+from ultrares.methods.steps import steps_to
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.sensor.backprojection import back_project, back_projection_reach
 from ultrares.sensor.models import Box, SensorModel
@@ -36,13 +38,13 @@ the context a level needs from growing with the scale."""
 ITERATIONS = 2
 """Corrections of a back-projection through a sensor other than the box."""
 
-MEAN_HALO, SAMPLING_HALO = 32, 16
-"""Context for the networks of the mean, and for the denoiser's chain of calls. Their receptive fields
-add up to more, but beyond this distance the influence was measured to vanish in rounding
-(benchmarks/seams.py)."""
+SAMPLING_HALO = 16
+"""Context for the denoiser's chain of calls. Its receptive field adds up to more, but beyond this distance
+the influence was measured to vanish in rounding (benchmarks/seams.py)."""
 
-CORE = 256
-"""Side of a cell in pixels of a level's input: large against the halo, small against the memory."""
+CORE, FINE_CORE = 256, 768
+"""Most pixels along a cell's side, of a level's input and of its result: large against the halo, small
+against the memory."""
 
 
 def number_of_levels(scale: float, factor: int = 2) -> int:
@@ -104,10 +106,14 @@ class CascadeLevel:
     @property
     def core(self) -> int:
         """Side of the square of input pixels that is computed at once."""
+        side = min(CORE, FINE_CORE // self.scale)
         if self.how.mode == "perceptual" and self.how.draws > 2:
             # All draws of a cell are computed side by side.
-            return CORE // 2
-        return CORE
+            side //= 2
+        multiple = self.size_rule.multiple_of
+        if self.original_margin is not None:
+            multiple = lcm(multiple, self.factor)
+        return max(side // multiple, 1) * multiple
 
     @property
     def uses_reference(self) -> bool:
@@ -121,7 +127,7 @@ class CascadeLevel:
         reach = 0
         if self._sees_original:
             reach = back_projection_reach(self.sensor, iterations=ITERATIONS) * self.factor
-        return min(self.solver.halo, MEAN_HALO) + sampling + reach
+        return self.solver.context + sampling + reach
 
     @property
     def edge(self) -> int:
@@ -144,7 +150,7 @@ class CascadeLevel:
         return not isinstance(self.sensor, Box) and self.factor * self.scale <= ORIGINAL_FACTOR
 
     def __call__(self, cell: Cell) -> Tensor:
-        """Return the cell's window twice as fine."""
+        """Return the cell's window ``scale`` times finer."""
         cell = cell.to(self.solver.device)
         return self.hold(self.fine(cell), cell)
 
@@ -199,7 +205,8 @@ def cascade(
     """Lay out the levels that reach ``scale``; their product may exceed it.
 
     Args:
-        solvers: One shared by all levels, or one per level, the last repeated.
+        solvers: One shared by all levels, or one per level, the last repeated. If they differ in scale,
+            this holds for those of each scale, and every level takes one that makes its step.
         scale: Whole number from 2 to 128.
         how: How each level is solved.
         sensor: The degradation that leads to the scene's pixels.
@@ -208,8 +215,14 @@ def cascade(
     Raises:
         ScaleError: The scale cannot be reached.
     """
-    count = number_of_levels(scale, solvers[0].scale)
-    steps = [solvers[min(level, len(solvers) - 1)] for level in range(count)]
+    number_of_levels(scale)
+    able: dict[int, list[WaveDiffUR]] = {}
+    for solver in solvers:
+        able.setdefault(solver.scale, []).append(solver)
+    steps = [
+        able[step][min(level, len(able[step]) - 1)]
+        for level, step in enumerate(steps_to(int(scale), able))
+    ]
     return chain(steps, how, sensor, condition=condition)
 
 

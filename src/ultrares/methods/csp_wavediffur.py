@@ -18,6 +18,7 @@ arXiv 2412.18996, section 3.2; docs/decisions/0005-algorithm-2.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Literal
 
@@ -29,7 +30,7 @@ from ultrares.methods.cross_scale import CrossScale
 from ultrares.methods.place import Place, Solve
 from ultrares.methods.sampling import INPUT_NOISE_STEP, OUTPUT_NOISE_STEP, noisy_details
 from ultrares.methods.wavediffur import WaveDiffUR
-from ultrares.types import AlignedReference, Backbone
+from ultrares.types import AlignedReference, Backbone, NoiseAt
 from ultrares.wavelet import Bands, merge, split
 
 Part = Literal["baseline", "model-1", "model-2", "proposed"]
@@ -57,12 +58,12 @@ class CSPWaveDiffUR(WaveDiffUR):
         super().__init__(backbone, prior, device=device)
         self.parts = self.available = parts
         self.uses_reference = parts.pyramid is not None
-        self.multiple_of = parts.multiple_of
+        self.multiple_of = math.lcm(self.multiple_of, parts.multiple_of)
 
     @property
     def halo(self) -> int:
         """Input pixels of context that the conditional mean depends on."""
-        return self.backbone.halo + self.parts.halo
+        return super().halo + self.parts.halo
 
     def with_parts(self, part: Part) -> CSPWaveDiffUR:
         """The same solver with only some of the available parts, for the ablation of Table 5."""
@@ -87,6 +88,7 @@ class CSPWaveDiffUR(WaveDiffUR):
             image = noisy_details(
                 image, how.input_noise, place, how, step=INPUT_NOISE_STEP, stride=2
             )
+        noise = self.noise(image, place, how)
         told = [each for each in (condition, reference and reference.image) if each is not None]
         stacks = [each.expand(len(image), -1, -1, -1) for each in (image, *told)]
 
@@ -98,7 +100,7 @@ class CSPWaveDiffUR(WaveDiffUR):
             if reference is not None:
                 valid = reference.valid.repeat_interleave(len(seen) // len(reference.valid), dim=0)
                 aligned = AlignedReference(next(given), valid)
-            return self._mean_of_group(seen, source, aligned, place)
+            return self._mean_of_group(seen, source, aligned, place, noise)
 
         mean = by_band_groups(stacks, image.shape[1], self.backbone.bands, of_group)
         if how.output_noise:
@@ -108,7 +110,12 @@ class CSPWaveDiffUR(WaveDiffUR):
         return mean
 
     def _mean_of_group(
-        self, image: Tensor, source: Tensor, reference: AlignedReference | None, place: Place
+        self,
+        image: Tensor,
+        source: Tensor,
+        reference: AlignedReference | None,
+        place: Place,
+        noise: NoiseAt,
     ) -> Tensor:
         """The box's steps on bands that the networks take together.
 
@@ -117,15 +124,13 @@ class CSPWaveDiffUR(WaveDiffUR):
             source: What the conditions are made from: ``image``, or a fixed one that is reused.
             reference: I_ref on the grid of the result.
             place: Where it stands.
+            noise: What a stochastic backbone draws from.
         """
         known = split(image)
-        restored = self._restore(image, place)
-        base = restored if source is image else self._restore(source, place)
+        restored = self.restore(image, place, noise)
+        base = restored if source is image else self.restore(source, place, noise)
         tau = self.parts.conditions(source, base, reference, mtf=place.mtf, depth=place.depth)
         vertical, horizontal, diagonal = self.parts.restored_details(
             image, restored, tau, known, mtf=place.mtf, depth=place.depth
         )
         return merge(Bands(split(base).approx + tau.approx, vertical, horizontal, diagonal))
-
-    def _restore(self, image: Tensor, place: Place) -> Tensor:
-        return self.backbone(image, scale=2, mtf=place.mtf, depth=place.depth)

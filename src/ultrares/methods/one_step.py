@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from ultrares.methods.cascade import CascadeLevel
+from ultrares.methods.cascade import CascadeLevel, Condition
+from ultrares.methods.place import Solve
+from ultrares.methods.wavediffur import WaveDiffUR
+from ultrares.sensor.models import SensorModel
 from ultrares.types import Cell, Origin, SizeRule
 
 CORE = 64
@@ -16,13 +20,13 @@ CORE = 64
 
 @dataclass(frozen=True)
 class OneStep:
-    """Reaches ``scale`` at once: interpolate to half of it, then solve a single level there.
+    """Reaches ``scale`` at once: interpolate to what a level lacks of it, then solve that level there.
 
     The networks are those of the cascade. The paper trains its one-step model for its scale instead.
 
     Attributes:
         level: The level that is solved.
-        scale: Output pixels per scene pixel, an even number.
+        scale: Output pixels per scene pixel, a multiple of the level's scale.
     """
 
     level: CascadeLevel
@@ -66,7 +70,33 @@ class OneStep:
     def __call__(self, cell: Cell) -> Tensor:
         """Return the cell's window ``scale`` times finer."""
         by = self._enlargement
-        half = F.interpolate(cell.image, scale_factor=by, mode="bicubic", antialias=True)
+        enlarged = F.interpolate(cell.image, scale_factor=by, mode="bicubic", antialias=True)
         origin = Origin(by * cell.origin.row, by * cell.origin.col)
-        inner = replace(cell, image=half, origin=origin, original=cell.image, factor=by)
+        inner = replace(cell, image=enlarged, origin=origin, original=cell.image, factor=by)
         return self.level.hold(self.level.fine(inner), inner)
+
+
+def one_step(
+    solvers: Sequence[WaveDiffUR],
+    scale: int,
+    how: Solve,
+    sensor: SensorModel,
+    *,
+    condition: Condition = "progressive",
+) -> OneStep:
+    """Lay out the single step that reaches ``scale``, or least more.
+
+    Args:
+        solvers: Of those that come nearest, the one that leaves least to interpolation is taken.
+        scale: Whole number of at least 2.
+        how: How it is solved.
+        sensor: The degradation that leads to the scene's pixels.
+        condition: As for a cascade, whose first level this is.
+    """
+
+    def reached(solver: WaveDiffUR) -> int:
+        return -(-scale // solver.scale) * solver.scale
+
+    solver = min(solvers, key=lambda each: (reached(each), -each.scale))
+    level = CascadeLevel(solver, 0, 1, how, sensor, condition)
+    return OneStep(level, reached(solver))

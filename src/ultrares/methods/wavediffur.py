@@ -17,12 +17,18 @@ arXiv 2412.18996, section 3.1.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from torch import Tensor
 
+from ultrares.backbones.noise import noise_at
+from ultrares.backbones.wrap import Backbone as Wrapped
 from ultrares.diffusion import VP
 from ultrares.errors import ModelError
-from ultrares.methods.band_groups import by_groups
+from ultrares.methods.band_groups import by_groups, group_count
 from ultrares.methods.band_prior import BandPrior
+from ultrares.methods.fitting import fitted
 from ultrares.methods.place import Place, Solve
 from ultrares.methods.sampling import (
     INPUT_NOISE_STEP,
@@ -30,8 +36,14 @@ from ultrares.methods.sampling import (
     diffuse,
     noisy_details,
 )
-from ultrares.types import AlignedReference, Backbone
+from ultrares.types import AlignedReference, Backbone, NoiseAt, Origin
 from ultrares.wavelet import Bands, merge, split
+
+MEAN_HALO = 32
+"""Context for our own networks of the mean. Their receptive fields add up to more, but beyond this distance
+the influence was measured to vanish in rounding (benchmarks/seams.py)."""
+WHOLE_IMAGE_HALO = 32
+"""Context for a backbone whose result depends on the whole image: more would not make cells agree."""
 
 
 class WaveDiffUR:
@@ -45,7 +57,6 @@ class WaveDiffUR:
     """
 
     uses_reference = False
-    multiple_of = 2
 
     def __init__(
         self,
@@ -61,11 +72,24 @@ class WaveDiffUR:
         self.prior = prior
         self.device = device
         self.sde = VP.cosine()
+        # Two for the wavelet transform.
+        self.multiple_of = math.lcm(2, backbone.size_rule.multiple_of)
 
     @property
     def halo(self) -> int:
-        """Input pixels of context that the conditional mean depends on."""
-        return self.backbone.halo
+        """Input pixels of context that the conditional mean depends on, or is given at most."""
+        return WHOLE_IMAGE_HALO if self.backbone.halo is None else self.backbone.halo
+
+    @property
+    def draws(self) -> bool:
+        """Whether there is anything to draw samples with: a denoiser, or a backbone that draws."""
+        return self.prior is not None or self.backbone.stochastic
+
+    @property
+    def context(self) -> int:
+        """Input pixels of context that a level gives it: what a foreign backbone asks for, else at most 32."""
+        asked = self.backbone.halo if isinstance(self.backbone, Wrapped) else 0
+        return max(asked, min(self.halo, MEAN_HALO))
 
     def solve(
         self,
@@ -78,6 +102,9 @@ class WaveDiffUR:
     ) -> Tensor:
         """Return the image ``scale`` times finer.
 
+        A backbone that draws is the sampler itself where there is no denoiser; in fidelity mode it
+        makes one draw.
+
         Args:
             image: I_LR, shape (1, C, h, w), or (N, C, h, w) for N draws, in [0, 1].
             place: Where it stands.
@@ -88,6 +115,9 @@ class WaveDiffUR:
         Returns:
             I_SR, (1, C, k * h, k * w) in fidelity mode, else one sample per draw.
         """
+        if how.mode == "perceptual" and self.prior is None and self.backbone.stochastic:
+            image = image.expand(how.draws, -1, -1, -1)
+            return self.mean(image, place, how, reference=reference, condition=condition)
         mean = self.mean(image, place, how, reference=reference, condition=condition)
         if how.mode == "fidelity":
             return mean
@@ -113,14 +143,16 @@ class WaveDiffUR:
         condition: Tensor | None = None,
     ) -> Tensor:
         """The conditional mean: A from the condition, V, H, D from the super-resolver."""
-        restored = self.super_resolve(image, place)
-        tau = restored if condition is None else self.super_resolve(condition, place)
+        restored = self.super_resolve(image, place, how)
+        tau = restored if condition is None else self.super_resolve(condition, place, how)
         if how.input_noise:
             noisy = noisy_details(
                 image, how.input_noise, place, how, step=INPUT_NOISE_STEP, stride=2
             )
-            image, restored = noisy, self.super_resolve(noisy, place)
-        base = self._enlarged_bands(image, place) if how.details == "bands" else split(restored)
+            image, restored = noisy, self.super_resolve(noisy, place, how)
+        base = (
+            self._enlarged_bands(image, place, how) if how.details == "bands" else split(restored)
+        )
         mean = merge(Bands(split(tau).approx.expand_as(base.diagonal), *base[1:]))
         if how.output_noise:
             mean = noisy_details(
@@ -128,19 +160,40 @@ class WaveDiffUR:
             )
         return mean
 
-    def super_resolve(self, image: Tensor, place: Place) -> Tensor:
+    def super_resolve(self, image: Tensor, place: Place, how: Solve) -> Tensor:
         """SR_k(image), band group by band group, (B, C, k * h, k * w)."""
+        noise = self.noise(image, place, how)
         return by_groups(
             image,
             self.backbone.bands,
-            lambda group: self.backbone(group, scale=self.scale, mtf=place.mtf, depth=place.depth),
+            lambda group: self.restore(group, place, noise),
         )
 
-    def _enlarged_bands(self, image: Tensor, place: Place) -> Bands:
+    def restore(self, group: Tensor, place: Place, noise: NoiseAt) -> Tensor:
+        """SR_k of as many bands as the backbone takes, whatever sides it accepts."""
+        return fitted(
+            group,
+            self.backbone.size_rule,
+            self.scale,
+            lambda fit: self.backbone(
+                fit, scale=self.scale, mtf=place.mtf, depth=place.depth, noise=noise
+            ),
+        )
+
+    def noise(self, image: Tensor, place: Place, how: Solve) -> NoiseAt:
+        """What the backbone draws from for an image (B, C, h, w) of B draws, each band group its own."""
+        groups = group_count(image.shape[1], self.backbone.bands)
+        # As large as what the backbone will see.
+        sides = map(self.backbone.size_rule.enough, image.shape[-2:])
+        image = image.new_zeros(()).expand(*image.shape[:2], *sides)
+        return noise_at(image, seed=how.seed, origin=place.origin, level=place.level, groups=groups)
+
+    def _enlarged_bands(self, image: Tensor, place: Place, how: Solve) -> Bands:
         """Eq. 11 to the letter: SR_k applied to the image's own detail bands."""
         bands = split(image)
         rows, cols = (side * self.scale // 2 for side in image.shape[-2:])
         # The backbone expects [0, 1], and bands are centred on zero.
-        raised = [self.super_resolve(band + 0.5, place) - 0.5 for band in bands[1:]]
+        halved = replace(place, origin=Origin(place.origin.row // 2, place.origin.col // 2))
+        raised = [self.super_resolve(band + 0.5, halved, how) - 0.5 for band in bands[1:]]
         approx = raised[0].new_zeros(())
         return Bands(approx, *(band[..., :rows, :cols] for band in raised))

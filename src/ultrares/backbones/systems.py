@@ -1,0 +1,16 @@
+"""Every system of the papers that a recipe can train and a saved model can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ultrares.backbones import ediffsr, ir_sde, lwtdm, sr3
+from ultrares.backbones.system import System, systems_by_kind
+
+SYSTEMS: Mapping[str, System] = systems_by_kind(
+    sr3.SYSTEM,
+    ir_sde.SYSTEM,
+    ediffsr.SYSTEM,
+    lwtdm.SYSTEM,
+)
+"""By kind, in the order they are listed in."""
