@@ -9,15 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ultrares.catalogue import EMBEDDED, Precision, describe_model, load_saved, locate, models
+from ultrares.catalogue import (
+    EMBEDDED,
+    Precision,
+    describe_model,
+    load_saved,
+    locate,
+    models,
+    residual_loader,
+)
 from ultrares.errors import OptionError, OutputError
 from ultrares.methods.cascade import MAX_SCALE
 from ultrares.model import Model, along, check_spread
 from ultrares.reports import DegradeReport, ModelInfo, UpscaleReport
 from ultrares.scene.budget import cache_for, parse_memory, tile_for
 from ultrares.scene.check import SPREAD, CheckReport
-from ultrares.scene.check_areas import AREAS, BLOCKS
 from ultrares.scene.check import check as check_files
+from ultrares.scene.check_areas import AREAS, BLOCKS
 from ultrares.scene.degrade import degrade as degrade_file
 from ultrares.scene.grid_choice import Wanted
 from ultrares.scene.profile import SceneProfile
@@ -25,17 +33,11 @@ from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.reference import RasterReference, check_overlap, open_reference
 from ultrares.scene.sink import CogSink, check_target, commit_together
 from ultrares.scene.source import RasterSource
-<<<<<<< HEAD
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.upscale import aoi_window
 from ultrares.scene.windows import whole
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
-from ultrares.types import Mode
-=======
-from ultrares.scene.upscale import aoi_window, upscale
-from ultrares.sensor.models import Box, parse_sensor
-from ultrares.types import Backbone, Mode, Window
->>>>>>> foreign-diffsys
+from ultrares.types import Backbone, Mode
 
 __all__ = [
     "EMBEDDED",
@@ -77,22 +79,18 @@ def load(
         ModelError: There is no such model, or its files are corrupt.
         OptionError: There is no such precision or device.
     """
-    return Model(load_saved(name, precision=precision, device=device))
+    saved = load_saved(name, precision=precision, device=device)
+    return Model(saved, residual=residual_loader(precision=precision, device=device))
 
 
 def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     source: str | Path,
     target: str | Path,
     *,
-<<<<<<< HEAD
     scale: float | None = None,
     gsd: float | None = None,
     like: str | Path | None = None,
-    model: str | Path | Model | None = None,
-=======
-    scale: float,
     model: str | Path | Model | Backbone | None = None,
->>>>>>> foreign-diffsys
     reference: str | Path | None = None,
     mode: Mode = "fidelity",
     draws: int = 1,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,13 +26,20 @@ from ultrares.methods.saved import (
     SavedModel,
     load_model,
     read_manifest,
-    verify_checksum,
+)
+from ultrares.methods.saved_operator import (
+    OperatorManifest,
+    SavedOperator,
+    load_operator,
+    read_operator_manifest,
 )
 from ultrares.methods.wavediffur import WaveDiffUR
+from ultrares.methods.weights import CONFIG, verify_checksum
 from ultrares.reports import ModelInfo
 from ultrares.types import Backbone
 
 DEFAULT_MODEL = "csp-wavediffur-naip"
+RESIDUAL_MODEL = "neurop-diff-naip"
 EMBEDDED = Path(__file__).parent / "weights"
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -38,7 +47,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 def load_saved(
     name: str | Path | Backbone | None, *, precision: Precision, device: str | None
-) -> SavedModel:
+) -> SavedModel | SavedOperator:
     """Load the weights of a model; the arguments are those of :func:`ultrares.load`.
 
     Raises:
@@ -55,7 +64,25 @@ def load_saved(
         autocast = _use_bfloat16(precision, device) and precision == "bf16"
         return _of_foreign(load_foreign(Path(name), autocast=autocast), device)
     folder = locate(name or DEFAULT_MODEL)
-    return load_model(folder, autocast=_use_bfloat16(precision, device), device=device)
+    autocast = _use_bfloat16(precision, device)
+    if _is_operator(folder):
+        return load_operator(folder, autocast=autocast, device=device)
+    return load_model(folder, autocast=autocast, device=device)
+
+
+def residual_loader(
+    *, precision: Precision, device: str | None
+) -> Callable[[], SavedOperator] | None:
+    """What loads the operator that goes on from a cascade to a scale no level reaches; None without one."""
+    folder = EMBEDDED / RESIDUAL_MODEL
+    if not (folder / CONFIG).is_file():
+        return None
+
+    def load() -> SavedOperator:
+        where = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return load_operator(folder, autocast=_use_bfloat16(precision, where), device=where)
+
+    return cache(load)
 
 
 def models(*names: str | Path) -> list[ModelInfo]:
@@ -70,7 +97,7 @@ def models(*names: str | Path) -> list[ModelInfo]:
     if names:
         return [_described(name)[0] for name in names]
     infos = [
-        _info(read_manifest(config.parent), config.parent)
+        _info(_manifest(config.parent), config.parent)
         for config in sorted(EMBEDDED.glob("*/config.json"))
     ]
     have = {info.name for info in infos}
@@ -203,7 +230,7 @@ def _described(name: str | Path) -> tuple[ModelInfo, dict[str, Any]]:
     if str(name) in SYSTEMS and not _is_here(name):
         return _untrained(SYSTEMS[str(name)]), {}
     folder = locate(name)
-    manifest = read_manifest(folder)
+    manifest = _manifest(folder)
     return _info(manifest, folder), manifest.model_dump()
 
 
@@ -237,17 +264,30 @@ def _foreign_facts(foreign: Foreign) -> dict[str, Any]:
     }
 
 
-def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:
+def _is_operator(folder: Path) -> bool:
+    try:
+        method = json.loads((folder / CONFIG).read_text()).get("method")
+    except (OSError, ValueError, AttributeError):
+        # Whoever reads it for what it is will say what is wrong with it.
+        return False
+    return bool(method == "neurop-diff")
+
+
+def _manifest(folder: Path) -> Manifest | OperatorManifest:
+    return read_operator_manifest(folder) if _is_operator(folder) else read_manifest(folder)
+
+
+def _info(manifest: Manifest | OperatorManifest, folder: Path | None) -> ModelInfo:
     present = True
     if folder is not None:
         try:
-            verify_checksum(folder, manifest)
+            verify_checksum(folder, manifest.sha256)
         except ModelError:
             present = False
     return ModelInfo(
         name=manifest.name,
         method=_method(manifest),
-        scales=f"every whole number from 2 to {MAX_SCALE}",
+        scales=f"any number above 1, to {MAX_SCALE}",
         bands="any number",
         parameters=manifest.parameters,
         licence=manifest.licence,
@@ -257,8 +297,10 @@ def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:
     )
 
 
-def _method(manifest: Manifest) -> str:
+def _method(manifest: Manifest | OperatorManifest) -> str:
     """The algorithm, and the system inside it if it is one of the papers'."""
+    if isinstance(manifest, OperatorManifest):
+        return manifest.method
     system = SYSTEMS.get(manifest.backbone.kind)
     return manifest.method if system is None else f"{manifest.method} around {system.title}"
 

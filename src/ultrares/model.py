@@ -46,7 +46,7 @@ class Model:
         saved: SavedModel | SavedOperator,
         *,
         one_step: bool = False,
-        residual: SavedOperator | None = None,
+        residual: Callable[[], SavedOperator] | None = None,
     ) -> None:
         self.manifest = saved.manifest
         self._solvers = () if isinstance(saved, SavedOperator) else saved.solvers
@@ -88,9 +88,7 @@ class Model:
             solver.with_parts(part) for solver in self._solvers if isinstance(solver, CSPWaveDiffUR)
         )
         assert isinstance(self.manifest, Manifest)
-        return Model(
-            SavedModel(self.manifest, solvers), one_step=one_step, residual=self._residual
-        )
+        return Model(SavedModel(self.manifest, solvers), one_step=one_step, residual=self._residual)
 
     def upscale(
         self,
@@ -194,8 +192,7 @@ class Model:
             raise ModelError(f"model {self.name!r} is no cascade and has no levels")
         how = self._how(mode=mode, draws=draws, steps=steps, seed=seed, details=details)
         if self._one_step:
-            (level,) = cascade(self._solvers, 2, how, sensor, condition=condition)
-            return [OneStep(level, int(scale))]
+            return [one_step(self._solvers, int(scale), how, sensor, condition=condition)]
         return list(cascade(self._solvers, scale, how, sensor, condition=condition))
 
     def route(
@@ -243,29 +240,14 @@ class Model:
                 raise OptionError(f"{name} is {value}: pass a whole number of at least 1")
         if not _is_whole(seed):
             raise OptionError(f"seed is {seed}: pass a whole number")
-<<<<<<< HEAD
-        prior = self._solvers[0].prior if self._operator is None else self._operator.prior
-        if mode == "perceptual" and prior is None:
-            raise ModelError(
-                f"model {self.name!r} has no denoiser and cannot draw samples; use --mode fidelity"
-            )
-        return Solve(
-=======
         self._check_can_draw(mode, steps)
-        how = Solve(
->>>>>>> foreign-diffsys
+        return Solve(
             mode=mode,
             steps=steps,
             seed=seed,
             draws=1 if mode == "fidelity" else draws,
             details=details,
         )
-<<<<<<< HEAD
-=======
-        if self._one_step:
-            return [one_step(self._solvers, int(scale), how, sensor, condition=condition)]
-        return list(cascade(self._solvers, scale, how, sensor, condition=condition))
->>>>>>> foreign-diffsys
 
     def _check_can_draw(self, mode: Mode, steps: int | None) -> None:
         """Refuse samples where nothing draws, and other steps than a system was trained for.
@@ -274,11 +256,16 @@ class Model:
             ModelError: The model has nothing to draw with.
             OptionError: The steps belong to the weights.
         """
-        first = self._solvers[0]
-        if mode == "perceptual" and not first.draws:
+        able = (
+            self._solvers[0].draws if self._operator is None else self._operator.prior is not None
+        )
+        if mode == "perceptual" and not able:
             raise ModelError(
                 f"model {self.name!r} has no denoiser and cannot draw samples; use --mode fidelity"
             )
+        if self._operator is not None:
+            return
+        first = self._solvers[0]
         if steps is not None and first.prior is None and first.backbone.stochastic:
             raise OptionError(
                 f"model {self.name!r} draws in the number of steps that is stored with its weights, not in "

@@ -164,7 +164,6 @@ class Upscaler(Protocol):
         """The finer window, shape (N, C, scale * h, scale * w), in [0, 1] and a little beyond."""
 
 
-<<<<<<< HEAD
 @dataclass(frozen=True)
 class GridCell:
     """What one call of a :class:`GridUpscaler` gets to see.
@@ -215,13 +214,13 @@ class GridUpscaler(Protocol):
 
     def __call__(self, cell: GridCell, integrals: Sequence[Tensor]) -> Tensor:
         """The output pixels, shape (N, C, H, W), in [0, 1] and a little beyond."""
-=======
+
+
 NoiseAt = Callable[[int, int, int], "Tensor"]
 """Standard normal noise for a backbone that draws: called with the number of a step, bands and a factor.
 
 For an image of shape (B, C, h, w) it returns (B, bands, factor * h, factor * w), a pure function of seed,
 draw, level, step, factor and absolute place, so that windows that overlap get the same numbers."""
->>>>>>> foreign-diffsys
 
 
 class Backbone(Protocol):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from ultrares.api import load
 from ultrares.errors import ModelError, OptionError, RasterError
-from ultrares.methods.saved import CONFIG, WEIGHTS
+from ultrares.methods.weights import CONFIG, WEIGHTS
 from ultrares.training import loop
 from ultrares.training.execution import Execution
 from ultrares.training.run import train_recipe

@@ -111,9 +111,7 @@ class ContinuousSampler:
             return torch.arange(fine)
         return torch.from_numpy(np.sort(rng.choice(fine, self._places, replace=False)))
 
-    def _crops(
-        self, rng: np.random.Generator, truth: np.ndarray, side: int, batch: int
-    ) -> Tensor:
+    def _crops(self, rng: np.random.Generator, truth: np.ndarray, side: int, batch: int) -> Tensor:
         bands = np.arange(3)
         if rng.random() < self._any_bands:
             bands = rng.choice(truth.shape[1], 3)

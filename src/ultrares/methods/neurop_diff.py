@@ -21,7 +21,16 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from ultrares.diffusion import VP, NoiseField, Prediction, V, ddim, denoiser, linear_betas, log_sigmas
+from ultrares.diffusion import (
+    VP,
+    NoiseField,
+    Prediction,
+    V,
+    ddim,
+    denoiser,
+    linear_betas,
+    log_sigmas,
+)
 from ultrares.errors import ModelError
 from ultrares.methods.band_groups import group_indices
 from ultrares.methods.place import Solve
@@ -158,7 +167,9 @@ class NeurOpDiff:
         device: str = "cpu",
     ) -> None:
         if how.mode == "perceptual" and prior is None:
-            raise ModelError("the model has no denoiser and cannot draw samples; use --mode fidelity")
+            raise ModelError(
+                "the model has no denoiser and cannot draw samples; use --mode fidelity"
+            )
         self.net, self.how, self.prior = net, how, prior
         self.mtf, self.depth, self.autocast, self.device = mtf, depth, autocast, device
 
@@ -261,9 +272,7 @@ class NeurOpDiff:
         return [integral.to(self.device) for integral in integrals]
 
     def _precision(self) -> torch.autocast:
-        return torch.autocast(
-            torch.device(self.device).type, torch.bfloat16, enabled=self.autocast
-        )
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.autocast)
 
 
 def _ungrouped(image: Tensor, bands: int, size: int) -> Tensor:

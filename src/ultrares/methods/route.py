@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ultrares.errors import ScaleError
@@ -55,7 +55,7 @@ def route_of_cascade(
     how: Solve,
     sensor: SensorModel,
     *,
-    residual: SavedOperator | None = None,
+    residual: Callable[[], SavedOperator] | None = None,
     condition: Condition = "progressive",
 ) -> Route:
     """Levels of WaveDiffUR, and for what is left of the scale the continuous operator (x10 = 2 * 2 * 2 * 1.25).
@@ -65,7 +65,7 @@ def route_of_cascade(
         scale: Above 1, to 128.
         how: How each level is solved.
         sensor: The degradation that leads to the scene's pixels.
-        residual: Makes what no level reaches; without it one level more is made, and averaged.
+        residual: Loads what reaches where no level does; without it one level more is made, and averaged.
         condition: Where each level's tau comes from.
 
     Raises:
@@ -81,7 +81,8 @@ def route_of_cascade(
         below = levels[:-1]
         # Samples come out of the levels already; where there is none, the operator draws them itself.
         last = how if not below else Solve(seed=how.seed, draws=how.draws)
-        if below or how.mode == "fidelity" or residual.prior is not None:
-            return Route(below, residual.step(last, sensor))
+        operator = residual()
+        if below or how.mode == "fidelity" or operator.prior is not None:
+            return Route(below, operator.step(last, sensor))
     whole = math.isclose(scale, round(scale), rel_tol=1e-9)
     return Route(levels, None if whole else AreaAverage())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,8 +22,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
 from torch import nn
 
 from ultrares.backbones.bicubic import BicubicBackbone
@@ -37,6 +35,7 @@ from ultrares.methods.cross_scale import CrossScale
 from ultrares.methods.csp_wavediffur import CSPWaveDiffUR
 from ultrares.methods.residual_bands import ResidualBands
 from ultrares.methods.wavediffur import WaveDiffUR
+from ultrares.methods.weights import CONFIG, WEIGHTS, filled, load_weights, write_folder
 from ultrares.nets.cross_scale_pyramid import CrossScalePyramid
 from ultrares.nets.denoiser_unet import DenoiserUNet
 from ultrares.nets.high_frequency import HighFrequency
@@ -53,8 +52,6 @@ OWN_KINDS = ("wavelet-residual", "bicubic", "foreign")
 
 TRAINED_WITH = "trained_with"
 """Where weights remember the settings of their system, so that a changed config is not believed."""
-
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
 class _Section(BaseModel):
@@ -232,27 +229,8 @@ def save_model(
         nets: The networks of each weight set by their role: backbone, pyramid, details, denoiser.
         card: The model card, Markdown.
     """
-    state: dict[str, torch.Tensor] = {}
-    for level, roles in enumerate(nets):
-        for role, net in roles.items():
-            for key, value in net.state_dict().items():
-                state[f"{level}.{role}.{key}"] = value.to(torch.float16).contiguous()
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(state, folder / WEIGHTS, metadata=_memory(manifest))
-    # safetensors creates it for its owner only, but a package is read by everybody.
-    (folder / WEIGHTS).chmod(0o644)
-    manifest = manifest.model_copy(
-        update={
-            "levels": len(nets),
-            "parameters": sum(
-                p.numel() for roles in nets for net in roles.values() for p in net.parameters()
-            ),
-            "sha256": _sha256(folder / WEIGHTS),
-        }
-    )
-    (folder / CONFIG).write_text(json.dumps(manifest.model_dump(), indent=2) + "\n")
-    (folder / CARD).write_text(card)
-    return manifest
+    manifest = manifest.model_copy(update={"levels": len(nets)})
+    return write_folder(folder, manifest, nets, card=card, metadata=_memory(manifest))
 
 
 def load_model(folder: Path, *, autocast: bool, device: str = "cpu") -> SavedModel:
@@ -268,24 +246,6 @@ def load_model(folder: Path, *, autocast: bool, device: str = "cpu") -> SavedMod
         for level in range(manifest.levels)
     ]
     return SavedModel(manifest, tuple(solvers))
-
-
-def verify_checksum(folder: Path, manifest: Manifest) -> None:
-    """Compare the weights with the checksum in the manifest.
-
-    Raises:
-        ModelError: The weights are missing or not the ones that were saved.
-    """
-    path = folder / WEIGHTS
-    try:
-        found = _sha256(path)
-    except OSError as error:
-        raise ModelError(f"weights {path} cannot be read: {error.strerror}") from error
-    if found != manifest.sha256:
-        raise ModelError(
-            f"weights {path} are corrupt: their sha256 starts with {found[:12]}, but {CONFIG} says "
-            f"{(manifest.sha256 or 'nothing')[:12]}; install or download the model again"
-        )
 
 
 def read_weights(
@@ -314,12 +274,9 @@ def read_weights(
 def _read_weights(folder: Path, manifest: Manifest) -> dict[str, torch.Tensor]:
     if manifest.sha256 is None and manifest.backbone.kind == "bicubic":
         return {}
-    verify_checksum(folder, manifest)
-    try:
-        _refuse_changed_settings(folder, manifest)
-        return load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise ModelError(f"weights {folder / WEIGHTS} are no safetensors file: {error}") from error
+    state = load_weights(folder, manifest.sha256)
+    _refuse_changed_settings(folder, manifest)
+    return state
 
 
 def _memory(manifest: Manifest) -> dict[str, str] | None:
@@ -356,20 +313,7 @@ class _Weights:
 
     def fill(self, net: Net, role: str) -> Net:
         """Load the weights of a role into its network and make it ready to use."""
-        prefix = f"{self.level}.{role}."
-        own = {
-            key.removeprefix(prefix): value.float()
-            for key, value in self.state.items()
-            if key.startswith(prefix)
-        }
-        try:
-            net.load_state_dict(own)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise ModelError(
-                f"model folder {self.folder}: weights do not fit the config: {reason}"
-            ) from error
-        return _ready(net, self.device)
+        return filled(net, self.state, f"{self.level}.{role}.", self.folder).to(self.device)
 
 
 def _load_solver(weights: _Weights, *, autocast: bool) -> WaveDiffUR:
@@ -423,15 +367,3 @@ def _load_prior(weights: _Weights, *, autocast: bool) -> BandPrior | None:
         gain=config.gain,
         autocast=autocast,
     )
-
-
-def _ready(net: Net, device: str) -> Net:
-    net.eval().requires_grad_(requires_grad=False)
-    # torch's own annotations leave memory_format out of Module.to.
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return net.to(device)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,7 +17,7 @@ from ultrares.methods.neurop_diff import GridPrior, NeurOpDiff, ScaledStds
 from ultrares.methods.place import Solve
 from ultrares.methods.weights import CONFIG, filled, load_weights, write_folder
 from ultrares.nets.denoiser_unet import DenoiserUNet
-from ultrares.nets.neural_operator import NeuralOperator
+from ultrares.nets.neural_operator import NeuralOperator, OperatorSize
 from ultrares.sensor.models import SensorModel
 
 PREDICTIONS: Mapping[str, Prediction] = {"eps": EPS, "v": V, "x0": X0}
@@ -112,16 +112,7 @@ class SavedOperator:
 
 def build_operator(config: OperatorConfig) -> NeuralOperator:
     """The operator, with fresh weights."""
-    return NeuralOperator(
-        features=config.features,
-        blocks=config.blocks,
-        width=config.width,
-        heads=config.heads,
-        layers=config.layers,
-        slope=config.slope,
-        told=config.told,
-        largest=config.largest,
-    )
+    return NeuralOperator(OperatorSize(**config.model_dump()))
 
 
 def build_grid_denoiser(

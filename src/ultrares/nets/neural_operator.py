@@ -132,10 +132,11 @@ class GalerkinBlock(nn.Module):
         return carried
 
 
-class NeuralOperator(nn.Module):
-    """Enlarges an image to any grid: encode, lift to the places asked for, integrate, project.
+@dataclass(frozen=True)
+class OperatorSize:
+    """The size of a :class:`NeuralOperator`; the defaults are the paper's.
 
-    Args:
+    Attributes:
         bands: Bands of the image.
         features: Channels of the encoder.
         blocks: Residual blocks of the encoder.
@@ -147,28 +148,37 @@ class NeuralOperator(nn.Module):
         largest: The largest scale it is trained for; beyond it, the cell is that of this scale.
     """
 
-    def __init__(
-        self,
-        *,
-        bands: int = 3,
-        features: int = 64,
-        blocks: int = 16,
-        width: int = 256,
-        heads: int = 16,
-        layers: int = 2,
-        slope: float = 0.0,
-        told: bool = False,
-        largest: float = 8.0,
-    ) -> None:
+    bands: int = 3
+    features: int = 64
+    blocks: int = 16
+    width: int = 256
+    heads: int = 16
+    layers: int = 2
+    slope: float = 0.0
+    told: bool = False
+    largest: float = 8.0
+
+
+class NeuralOperator(nn.Module):
+    """Enlarges an image to any grid: encode, lift to the places asked for, integrate, project.
+
+    Args:
+        size: Its size.
+    """
+
+    def __init__(self, size: OperatorSize) -> None:
         super().__init__()
+        width, heads = size.width, size.heads
         assert width % heads == 0, f"{heads} heads do not divide {width} channels"
-        self.bands, self.largest, self.width = bands, largest, width
-        self.encoder = ResidualEncoder(bands, features, blocks, slope=slope, told=told)
+        self.bands, self.largest, self.width = size.bands, size.largest, width
+        self.encoder = ResidualEncoder(
+            size.bands, size.features, size.blocks, slope=size.slope, told=size.told
+        )
         # Four neighbours with two coordinates each, and the cell.
-        self.lifting = nn.Linear(4 * (features + 2) + 2, width)
-        self.layers = nn.ModuleList(GalerkinBlock(width, heads) for _ in range(layers))
+        self.lifting = nn.Linear(4 * (size.features + 2) + 2, width)
+        self.layers = nn.ModuleList(GalerkinBlock(width, heads) for _ in range(size.layers))
         self.first = nn.Linear(width, width)
-        self.last = nn.Linear(width, bands)
+        self.last = nn.Linear(width, size.bands)
         silence(self.last)
         # The neighbours of a place, one pixel beyond what its features depend on.
         self.halo = self.encoder.halo + 1

@@ -16,7 +16,6 @@ from ultrares.scene.pyramid import Pyramid
 from ultrares.scene.windows import bounding, mirror
 from ultrares.types import Window
 
-
 DrawsAt = Callable[[Window], NDArray[np.float32]]
 """The draws of a window of scene pixels at the output scale, (N, L, scale * h, scale * w) for N draws and L
 lit bands, in [0, 1]; outside the scene they are mirrored."""

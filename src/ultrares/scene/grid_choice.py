@@ -88,7 +88,9 @@ def grid_of_pixel_size(profile: SceneProfile, size: float) -> TargetGrid:
         ScaleError: The pixels of the scene are no larger than that.
     """
     if profile.transform is None:
-        raise OptionError("--gsd: the scene has no transform that would say how large its pixels are")
+        raise OptionError(
+            "--gsd: the scene has no transform that would say how large its pixels are"
+        )
     if not (math.isfinite(size) and size > 0):
         raise OptionError(f"--gsd {size:g}: pass the size of a pixel, above 0, in units of the CRS")
     across = math.hypot(profile.transform.a, profile.transform.d)

@@ -164,5 +164,3 @@ def _intersection(one: Window, other: Window) -> Window:
 
 def _slice(start: int, length: int, origin: int) -> slice:
     return slice(start - origin, start - origin + length)
-
-

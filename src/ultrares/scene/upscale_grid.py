@@ -112,7 +112,9 @@ def _around(square: Window, grid: TargetGrid, scene: Shape, reach: int) -> Part:
         # What touches those scene pixels, and a pixel more for pooling.
         low, high = axis.touching(start, stop)
         low, high = min(low, max(0, first - 1)), max(high, min(axis.size, first + count + 1))
-        spans.append((start, stop, low, high, shares(axis.edges(low, high - low), start, stop - start)))
+        spans.append(
+            (start, stop, low, high, shares(axis.edges(low, high - low), start, stop - start))
+        )
     (top, bottom, row, last_row, rows), (left, right, col, last_col, cols) = spans
     return Part(
         Window(row, col, last_row - row, last_col - col),

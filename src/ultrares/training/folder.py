@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from ultrares.errors import OptionError
-from ultrares.training.recipe import Recipe, SystemRecipe
+from ultrares.training.recipe import AnyRecipe
 
 Existing = Literal["refuse", "resume", "restart"]
 """What to do with a run that the folder holds already."""
@@ -18,7 +18,7 @@ BEGUN_WITH = "recipe.json"
 MODEL = "model"
 
 
-def begin(out: Path, recipe: Recipe | SystemRecipe, existing: Existing) -> None:
+def begin(out: Path, recipe: AnyRecipe, existing: Existing) -> None:
     """Make a folder ready for a run of a recipe.
 
     Args:
@@ -46,7 +46,7 @@ def begin(out: Path, recipe: Recipe | SystemRecipe, existing: Existing) -> None:
     note.write_text(recipe.model_dump_json(indent=2, exclude_unset=True) + "\n")
 
 
-def _refuse_another(out: Path, recipe: Recipe | SystemRecipe) -> None:
+def _refuse_another(out: Path, recipe: AnyRecipe) -> None:
     """A resumed run is the uninterrupted one only if nothing that decides it has changed."""
     try:
         begun = type(recipe).model_validate_json((out / BEGUN_WITH).read_text())

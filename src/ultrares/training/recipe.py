@@ -279,6 +279,66 @@ class SystemStage(AnyStage):
         return self.system.with_changes(self.preset, self.settings)
 
 
+class ContinuousData(TilesSection):
+    """What a neural operator and its denoiser see: images reduced by any scale."""
+
+    crop: Annotated[int, Field(ge=16)] = 48
+    """Largest side of an image, in pixels."""
+    places: Annotated[int, Field(ge=8)] | None = None
+    """Rows and columns of the truth that are asked for at random; without it, all of them."""
+    truth: Annotated[int, Field(ge=16)] | None = None
+    """Largest side of the truth, in pixels; without it, the tiles'."""
+    coarser: Share = 0.25
+    """Share of batches at the second, coarser ground sampling distance."""
+
+
+class OperatorNetSection(_Section):
+    """How large a neural operator is; the defaults are the paper's."""
+
+    features: Annotated[int, Field(ge=8)] = 64
+    """Channels of the encoder."""
+    blocks: Annotated[int, Field(ge=1)] = 16
+    """Residual blocks of the encoder."""
+    width: Annotated[int, Field(ge=8)] = 256
+    """Channels of the operator; a multiple of its heads."""
+    heads: Annotated[int, Field(ge=1)] = 16
+    """Heads of each kernel integral."""
+    layers: Annotated[int, Field(ge=1)] = 2
+    """Kernel integrals."""
+    slope: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of the encoder's leaky ReLU; 0 is a ReLU."""
+    told: bool = False
+    """Whether the encoder is told the sensor's transfer at Nyquist."""
+    largest: Annotated[float, Field(gt=1)] = 8.0
+    """Scales are drawn evenly between 1 and this."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is no multiple of {self.heads} heads")
+        return self
+
+
+class OperatorStage(AnyStage):
+    """A neural operator, trained at continuous scales."""
+
+    data: ContinuousData
+    net: OperatorNetSection = OperatorNetSection()
+    encoder_from: str | None = None
+    """Model whose backbone's first layers the encoder starts from; of the same size."""
+
+
+class GridDenoiserStage(AnyStage):
+    """The denoiser that a neural operator guides."""
+
+    data: ContinuousData
+    net: NetSection
+    features: Annotated[int, Field(ge=0)] = 8
+    """Channels of the operator that it is told beside the image; 0 for the image alone."""
+    prediction: Literal["eps", "v", "x0"] = "v"
+    """What it learns to say."""
+
+
 class _AnyRecipe(_Section):
     """What all recipes have."""
 
@@ -308,6 +368,20 @@ class SystemRecipe(_AnyRecipe):
     system: SystemStage
 
 
+class OperatorRecipe(_AnyRecipe):
+    """NeurOp-Diff: a neural operator, and the denoiser that it guides."""
+
+    operator: OperatorStage
+    denoiser: GridDenoiserStage | None = None
+
+    @field_validator("denoiser")
+    @classmethod
+    def _denoiser_has_three_runs(cls, stage: GridDenoiserStage | None) -> GridDenoiserStage | None:
+        if stage is not None and len(stage.net.blocks) != 3:
+            raise ValueError(f"net.blocks must list 3 numbers, but lists {len(stage.net.blocks)}")
+        return stage
+
+
 class Recipe(_AnyRecipe):
     """A model: its backbone first, then what restores details around it, then the denoiser.
 
@@ -332,6 +406,10 @@ class Recipe(_AnyRecipe):
                 "loss belongs to the backbone: a denoiser is trained by denoising alone"
             )
         return _with_blocks(stage, 3)
+
+
+AnyRecipe = SystemRecipe | OperatorRecipe | Recipe
+"""A recipe of any kind."""
 
 
 def _with_blocks(stage: Stage, count: int) -> Stage:
@@ -368,19 +446,23 @@ def read_recipe(path: Path) -> Recipe:
     """
     recipe = read_any_recipe(path)
     if not isinstance(recipe, Recipe):
-        raise OptionError(f"recipe {path} is of a system of the papers, not of stages of ours")
+        raise OptionError(f"recipe {path} is not of a cascade of ours")
     return recipe
 
 
-def read_any_recipe(path: Path) -> Recipe | SystemRecipe:
-    """Read a TOML recipe: with a section ``system`` one of the papers' systems, else one of our own.
+def read_any_recipe(path: Path) -> AnyRecipe:
+    """Read a TOML recipe.
+
+    With a section ``system`` it is of one of the papers' systems, with ``operator`` of NeurOp-Diff, and else
+    of a cascade.
 
     Raises:
         OptionError: The file is missing, is no TOML, or holds a wrong or unknown key.
     """
     try:
         given = tomllib.loads(path.read_text())
-        kind = SystemRecipe if "system" in given else Recipe
+        kinds: dict[str, type[AnyRecipe]] = {"system": SystemRecipe, "operator": OperatorRecipe}
+        kind = next((kinds[section] for section in kinds if section in given), Recipe)
         return kind.model_validate(given)
     except OSError as error:
         raise OptionError(f"recipe {path} cannot be read: {error.strerror}") from error

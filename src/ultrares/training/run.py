@@ -22,14 +22,17 @@ from ultrares.methods.saved import (
     PyramidConfig,
     save_model,
 )
+from ultrares.methods.saved_operator import save_operator
 from ultrares.training.backbone_stage import pair_sampler, train_backbone
 from ultrares.training.denoiser_stage import means_of_backbone, train_denoiser
 from ultrares.training.execution import Execution
 from ultrares.training.folder import MODEL, Existing, begin
 from ultrares.training.loop import require_lightning
+from ultrares.training.operator_run import train_operator_recipe
 from ultrares.training.recipe import (
+    AnyRecipe,
+    OperatorRecipe,
     Recipe,
-    SystemRecipe,
     TilesSection,
     find_recipe,
     read_any_recipe,
@@ -88,25 +91,36 @@ def train_recipe(
         tiles_of(stage.data)
     if is_first_process():
         begin(out, recipe, existing)
-    roles, manifest = _made(recipe, recipe_path.name, tiles_of, out, execution)
     card = recipe_path.with_suffix(".md")
     text = card.read_text() if card.exists() else f"# {recipe.name}\n\n{recipe.trained_on}\n"
+    save = _made(recipe, recipe_path.name, tiles_of, out, execution)
     if is_first_process():
-        save_model(out / MODEL, manifest, [roles], card=text)
+        save(out / MODEL, text)
     return out / MODEL
 
 
+Save = Callable[[Path, str], object]
+"""Writes what was trained to a folder, with a model card."""
+
+
 def _made(
-    recipe: Recipe | SystemRecipe,
+    recipe: AnyRecipe,
     file: str,
     tiles_of: Callable[[TilesSection], Tiles],
     out: Path,
     execution: Execution,
-) -> tuple[dict[str, nn.Module], Manifest]:
-    """Train what the recipe asks for, and say what it is."""
+) -> Save:
+    """Train what the recipe asks for."""
+    if isinstance(recipe, OperatorRecipe):
+        autocast = convolves_in_bfloat16(execution)
+        nets, described = train_operator_recipe(
+            recipe, file, tiles_of, out, execution, autocast=autocast
+        )
+        return lambda folder, card: save_operator(folder, described, nets, card=card)
     if isinstance(recipe, Recipe):
         trained = _train(recipe, tiles_of, out, execution)
-        return trained.roles, _manifest(recipe, file, trained.bands)
+        made = _manifest(recipe, file, trained.bands)
+        return lambda folder, card: save_model(folder, made, [trained.roles], card=card)
     stage = recipe.system
     net = train_system(
         stage,
@@ -122,7 +136,8 @@ def _made(
         trained_on=recipe.trained_on,
         recipe=file,
     )
-    return {"backbone": net.cpu()}, manifest
+    roles = {"backbone": net.cpu()}
+    return lambda folder, card: save_model(folder, manifest, [roles], card=card)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,29 @@ from ultrares.errors import ModelError
 from ultrares.methods.saved import Role, read_manifest, read_weights
 
 
+def start_encoder_from(encoder: nn.Module, name: str | None) -> None:
+    """Fill an operator's encoder with the first layers of a saved model's backbone, which are built alike.
+
+    Args:
+        encoder: Updated in place; left alone if there is no name.
+        name: A name from ``ultrares models``, a folder or a hub id.
+
+    Raises:
+        ModelError: There is no such model, or its backbone is not of the encoder's size.
+    """
+    if name is None:
+        return
+    folder = locate(name)
+    saved = read_weights(folder, read_manifest(folder), "backbone")
+    own = encoder.state_dict()
+    if not own.keys() <= saved.keys() or any(own[key].shape != saved[key].shape for key in own):
+        raise ModelError(
+            f"encoder_from {name!r}: its backbone is not of the encoder's size: give net the features, blocks "
+            f"and told that `ultrares info {name}` shows, or leave encoder_from out"
+        )
+    encoder.load_state_dict({key: saved[key] for key in own})
+
+
 def start_from(net: nn.Module, role: Role, name: str | None) -> None:
     """Fill a network with the weights of a saved model; of several weight sets, the first.
 
