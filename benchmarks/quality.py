@@ -9,7 +9,7 @@ Where a reference image is used, it is the same place in 2018. The gain of the h
 on these very tiles by least squares, one number a scale, in its favour. Peers reach scales they lack in native steps:
 x8 is 4 then 2, x16 is 4 and 4, x32 is 4, 4 and 2; Real-ESRGAN makes 2 of 4 by halving the area.
 
-Seconds are taken with `time.perf_counter` around the call alone, after one call that does not count, a row
+Seconds are of processor time around the call alone (`time.process_time`), after one call that does not count, a row
 and scale. Peers run in float32; ours in what `auto` chooses.
 """
 

@@ -90,6 +90,17 @@ class Model:
         assert isinstance(self.manifest, Manifest)
         return Model(SavedModel(self.manifest, solvers), one_step=one_step, residual=self._residual)
 
+    def without_residual(self) -> Model:
+        """The same model, making one level more instead of an operator's step where no level reaches a scale.
+
+        Raises:
+            OptionError: The model is no cascade.
+        """
+        if not self._solvers:
+            raise OptionError(f"model {self.name!r} is no cascade and has no levels")
+        assert isinstance(self.manifest, Manifest)
+        return Model(SavedModel(self.manifest, self._solvers), one_step=self._one_step)
+
     def upscale(
         self,
         image: Image,

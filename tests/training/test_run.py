@@ -62,7 +62,7 @@ def test_a_recipe_becomes_a_model_that_works(recipe: Path, tmp_path: Path) -> No
     model = load(folder)
     assert model.name == "tiny"
     assert (folder / "README.md").read_text().startswith("# tiny")
-    assert all(std > 0 for std in model.manifest.denoiser.stds)  # type: ignore[union-attr]
+    assert all(std > 0 for std in model.manifest.denoiser.stds)  # type: ignore[union-attr,operator]
     image = torch.randint(0, 256, (3, 6, 7), dtype=torch.uint8)
     for mode in ("fidelity", "perceptual"):
         fine = model.upscale(image, scale=2, mode=mode)

@@ -6,7 +6,7 @@
 2. A denoiser, told the prior, its features and the noise level, carries noise to a sample (3.2): DDIM on
    the linear schedule of 2000 steps.
 
-Fidelity mode returns the prior. Where the paper is open we follow docs/decisions/0006-neurop-diff.md: what
+Fidelity mode returns the prior. Where the paper is open we follow docs/decisions/0007-neurop-diff.md: what
 diffuses is the residual around the prior, in standardised wavelet bands, so a few steps are enough.
 """
 

@@ -19,7 +19,7 @@ PRECISION = 1e-5
 """What is left of a difference of means, where the range of the type does not stand in its way."""
 
 MOST_STEPS = 48
-CLIPPED_STEPS = 24
+CLIPPED_STEPS = 32
 """Further steps where that left the range of the type, each held to it."""
 
 LEAST_ROOM = 0.1
