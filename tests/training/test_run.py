@@ -181,3 +181,53 @@ def test_fine_tuning_starts_from_a_model(recipe: Path, tmp_path: Path) -> None:
     recipe.write_text(slow.replace(str(start), "nobody"))
     with pytest.raises(ModelError, match="unknown model 'nobody'"):
         train_recipe(recipe, tiles, tmp_path / "fourth", steps=1)
+
+
+OPERATOR = """
+name = "tiny-operator"
+licence = "Apache-2.0"
+trained_on = "noise"
+[operator]
+[operator.data]
+sensors = { bicubic = 0.5, box = 0.5 }
+crop = 24
+places = 12
+batch = 2
+[operator.net]
+features = 8
+blocks = 1
+width = 16
+heads = 4
+told = true
+[operator.optimiser]
+steps = 2
+warmup = 1
+rate = 1e-3
+[denoiser]
+features = 2
+[denoiser.data]
+sensors = { box = 1.0 }
+crop = 16
+truth = 32
+batch = 2
+[denoiser.net]
+width = 8
+blocks = [1, 1, 1]
+[denoiser.optimiser]
+steps = 2
+warmup = 1
+rate = 1e-3
+"""
+
+
+def test_an_operator_s_recipe_becomes_a_model_of_any_scale(tmp_path: Path) -> None:
+    path = tmp_path / "operator.toml"
+    path.write_text(OPERATOR)
+    folder = train_recipe(path, _tiles(tmp_path / "tiles"), tmp_path / "out")
+    model = load(folder)
+    assert model.manifest.method == "neurop-diff"
+    image = torch.randint(0, 256, (3, 10, 12), dtype=torch.uint8)
+    for mode in ("fidelity", "perceptual"):
+        assert model.upscale(image, scale=2.7, mode=mode).shape == (3, 27, 32)
+        fine = model.upscale(image, scale=2, mode=mode)
+        assert torch.equal(fine.double().view(3, 10, 2, 12, 2).mean((2, 4)), image.double())
