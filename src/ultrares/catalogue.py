@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 import torch
 
 from ultrares.backbones.bicubic import BicubicBackbone
+from ultrares.backbones.system import System
+from ultrares.backbones.systems import SYSTEMS
 from ultrares.errors import ModelError, OptionError
 from ultrares.methods.cascade import MAX_SCALE
 from ultrares.methods.saved import (
@@ -43,12 +45,14 @@ def load_saved(name: str | Path | None, *, precision: Precision, device: str | N
 
 
 def models() -> list[ModelInfo]:
-    """List the models that are embedded in the package."""
+    """List the models that are embedded in the package, and the systems that only lack weights."""
     infos = [
         _info(read_manifest(config.parent), config.parent)
         for config in sorted(EMBEDDED.glob("*/config.json"))
     ]
-    return [*infos, _info(_bicubic().manifest, None)]
+    have = {info.name for info in infos}
+    untrained = [_untrained(system) for kind, system in SYSTEMS.items() if kind not in have]
+    return [*infos, _info(_bicubic().manifest, None), *untrained]
 
 
 def describe_model(name: str | Path) -> dict[str, Any]:
@@ -59,6 +63,8 @@ def describe_model(name: str | Path) -> dict[str, Any]:
     """
     if name == "bicubic":
         return asdict(_info(_bicubic().manifest, None))
+    if str(name) in SYSTEMS and not _is_here(name):
+        return asdict(_untrained(SYSTEMS[str(name)]))
     folder = locate(name)
     return {**asdict(_info(read_manifest(folder), folder)), **read_manifest(folder).model_dump()}
 
@@ -69,16 +75,28 @@ def locate(name: str | Path) -> Path:
     Raises:
         ModelError: There is no such model.
     """
-    embedded = EMBEDDED / str(name)
-    for folder in (embedded, Path(name)):
+    for folder in _places(name):
         if (folder / "config.json").is_file():
             return folder
+    if str(name) in SYSTEMS:
+        raise ModelError(
+            f"system {name!r} has no weights here: train them by `ultrares train {name} --data DIR --out "
+            f"runs/{name}` and pass runs/{name}/model"
+        )
     if Path(name).is_dir():
         raise ModelError(f"folder {name} holds no model: config.json is missing")
     if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
         return _from_hub(str(name))
     known = ", ".join(info.name for info in models())
     raise ModelError(f"unknown model {str(name)!r}: choose {known}, a folder, or owner/repository")
+
+
+def _places(name: str | Path) -> tuple[Path, Path]:
+    return EMBEDDED / str(name), Path(name)
+
+
+def _is_here(name: str | Path) -> bool:
+    return any((folder / "config.json").is_file() for folder in _places(name))
 
 
 def _from_hub(name: str) -> Path:
@@ -125,6 +143,23 @@ def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:
         trained_on=manifest.trained_on,
         present=present,
         path=None if folder is None else str(folder),
+    )
+
+
+def _untrained(system: System) -> ModelInfo:
+    """The line of a system that waits for its weights, at its small size."""
+    small, paper = system.presets["small"], system.presets["paper"]
+    millions = system.parameters(paper) / 1e6
+    return ModelInfo(
+        name=system.kind,
+        method=f"{system.title} in wavediffur",
+        scales=f"every whole number from 2 to {MAX_SCALE}",
+        bands="any number",
+        parameters=system.parameters(small),
+        licence="that of your weights",
+        trained_on=f"nothing yet: `ultrares train {system.kind}` (preset `paper`: {millions:.1f} M)",
+        present=False,
+        path=None,
     )
 
 

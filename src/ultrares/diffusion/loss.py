@@ -33,6 +33,7 @@ def denoising_loss(
     prediction: Prediction,
     *,
     weight: Weight | None = None,
+    error: Callable[[Tensor, Tensor], Tensor] = functional.mse_loss,
 ) -> Tensor:
     """Denoising score matching for one batch.
 
@@ -45,6 +46,7 @@ def denoising_loss(
         prediction: What the network predicts.
         weight: None for the plain squared error of the prediction, else the weight of the squared
             error of the clean estimate; both in standard coordinates (x - mu) / lam.
+        error: What is averaged where there is no weight; SR3 takes the absolute error.
 
     Returns:
         The mean over batch and elements, 0-d.
@@ -55,9 +57,9 @@ def denoising_loss(
     signal, noise = sde.signal(at).to(clean), (sde.noise(at) / sde.lam).to(clean)
     if weight is None:
         truth = prediction.target((clean - sde.mu) / sde.lam, normal, signal, noise)
-        return functional.mse_loss(output, truth)
-    error = (estimate_clean(output, noisy, at, sde, prediction) - clean) / sde.lam
-    return (weight(signal, noise) * error**2).mean()
+        return error(output, truth)
+    missed = (estimate_clean(output, noisy, at, sde, prediction) - clean) / sde.lam
+    return (weight(signal, noise) * missed**2).mean()
 
 
 def ir_sde_loss(

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ultrares.backbones.bicubic import BicubicBackbone
+from ultrares.backbones.system import SystemSettings
+from ultrares.backbones.systems import SYSTEMS
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.errors import ModelError
 from ultrares.methods.band_prior import BandPrior
@@ -34,6 +48,12 @@ Net = TypeVar("Net", bound=nn.Module)
 Role = Literal["backbone", "pyramid", "details", "denoiser"]
 """What a network is for."""
 
+OWN_KINDS = ("wavelet-residual", "bicubic")
+"""Backbones that are no system of the papers."""
+
+TRAINED_WITH = "trained_with"
+"""Where weights remember the settings of their system, so that a changed config is not believed."""
+
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
@@ -42,11 +62,43 @@ class _Section(BaseModel):
 
 
 class BackboneConfig(_Section):
-    """Which super-resolver, and its size."""
+    """Which super-resolver, and its size: ours by width and blocks, a system's by its settings."""
 
-    kind: Literal["wavelet-residual", "bicubic"]
+    kind: str
     width: Annotated[int, Field(ge=1)] = 64
     blocks: Annotated[int, Field(ge=1)] = 16
+    settings: SerializeAsAny[SystemSettings] | None = None
+    """Of one of the papers' systems: everything that its weights were trained for."""
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        if kind not in (*OWN_KINDS, *SYSTEMS):
+            known = ", ".join((*OWN_KINDS, *SYSTEMS))
+            raise ValueError(f"there is no backbone of kind {kind!r}: choose {known}")
+        return kind
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _are_the_system_s(cls, given: object, info: ValidationInfo) -> object:
+        system = SYSTEMS.get(info.data.get("kind", ""))
+        return given if system is None or given is None else system.validated(given)
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Self:
+        system = SYSTEMS.get(self.kind)
+        if system is None and self.settings is not None:
+            raise ValueError(f"a backbone of kind {self.kind!r} has no settings")
+        if system is not None and not isinstance(self.settings, system.settings):
+            raise ValueError(f"a backbone of kind {self.kind!r} needs the settings of its weights")
+        if self.settings is not None and self.model_fields_set & {"width", "blocks"}:
+            raise ValueError(f"the size of a backbone of kind {self.kind!r} is in its settings")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_the_others(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        idle = {"settings"} if self.settings is None else {"width", "blocks"}
+        return {key: value for key, value in dump(self).items() if key not in idle}
 
 
 class PyramidConfig(_Section):
@@ -116,6 +168,8 @@ def build_backbone(config: BackboneConfig) -> nn.Module | None:
     """The network of a backbone, with fresh weights; None if it has none."""
     if config.kind == "bicubic":
         return None
+    if config.settings is not None:
+        return SYSTEMS[config.kind].build(config.settings)
     return WaveletResidualNet(width=config.width, blocks=config.blocks)
 
 
@@ -176,7 +230,7 @@ def save_model(
             for key, value in net.state_dict().items():
                 state[f"{level}.{role}.{key}"] = value.to(torch.float16).contiguous()
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(state, folder / WEIGHTS)
+    save_file(state, folder / WEIGHTS, metadata=_memory(manifest))
     # safetensors creates it for its owner only, but a package is read by everybody.
     (folder / WEIGHTS).chmod(0o644)
     manifest = manifest.model_copy(
@@ -254,9 +308,32 @@ def _read_weights(folder: Path, manifest: Manifest) -> dict[str, torch.Tensor]:
         return {}
     verify_checksum(folder, manifest)
     try:
+        _refuse_changed_settings(folder, manifest)
         return load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise ModelError(f"weights {folder / WEIGHTS} are no safetensors file: {error}") from error
+
+
+def _memory(manifest: Manifest) -> dict[str, str] | None:
+    """What weights of a system remember."""
+    settings = manifest.backbone.settings
+    return None if settings is None else {TRAINED_WITH: settings.model_dump_json()}
+
+
+def _refuse_changed_settings(folder: Path, manifest: Manifest) -> None:
+    """A process other than the one trained for gives noise or blur, and no error."""
+    settings = manifest.backbone.settings
+    if settings is None:
+        return
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        trained = json.loads((file.metadata() or {}).get(TRAINED_WITH, "{}"))
+    told = settings.model_dump(mode="json")
+    for name in [*told, *trained]:
+        if told.get(name) != trained.get(name):
+            raise ModelError(
+                f"model folder {folder}: {CONFIG} says backbone.settings.{name} is {told.get(name)}, but the "
+                f"weights were trained with {trained.get(name)}: put that back, or train for the other value"
+            )
 
 
 @dataclass(frozen=True)
@@ -292,7 +369,8 @@ def _load_solver(weights: _Weights, *, autocast: bool) -> WaveDiffUR:
     prior = _load_prior(weights, autocast=autocast)
     manifest = weights.manifest
     if manifest.method == "wavediffur":
-        return WaveDiffUR(backbone, prior, device=weights.device)
+        scale = 2 if prior else min(backbone.scales)
+        return WaveDiffUR(backbone, prior, device=weights.device, scale=scale)
     parts = CrossScale(
         weights.fill(build_pyramid(manifest.pyramid), "pyramid") if manifest.pyramid else None,
         weights.fill(build_details(manifest.details), "details") if manifest.details else None,
@@ -304,12 +382,23 @@ def _load_solver(weights: _Weights, *, autocast: bool) -> WaveDiffUR:
 
 
 def _load_backbone(weights: _Weights, *, autocast: bool) -> Backbone:
-    net = build_backbone(weights.manifest.backbone)
+    config, name = weights.manifest.backbone, weights.manifest.name
+    net = build_backbone(config)
     if net is None:
         return BicubicBackbone()
-    assert isinstance(net, WaveletResidualNet)
     filled = weights.fill(net, "backbone")
-    return WaveletResidualBackbone(filled, name=weights.manifest.name, autocast=autocast)
+    if config.settings is None:
+        assert isinstance(filled, WaveletResidualNet)
+        return WaveletResidualBackbone(filled, name=name, autocast=autocast)
+    system = SYSTEMS[config.kind]
+    backbone = system.backbone(filled, config.settings, name=name, autocast=autocast)
+    if backbone.halo is None:
+        warnings.warn(
+            f"model {name!r} looks at whole images: a scene of more than one cell is computed cell by cell, "
+            "and seams between cells can show; its preset `small` has none",
+            stacklevel=4,
+        )
+    return backbone
 
 
 def _load_prior(weights: _Weights, *, autocast: bool) -> BandPrior | None:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from ultrares.errors import OptionError
-from ultrares.training.recipe import Recipe
+from ultrares.training.recipe import Recipe, SystemRecipe
 
 Existing = Literal["refuse", "resume", "restart"]
 """What to do with a run that the folder holds already."""
@@ -18,7 +18,7 @@ BEGUN_WITH = "recipe.json"
 MODEL = "model"
 
 
-def begin(out: Path, recipe: Recipe, existing: Existing) -> None:
+def begin(out: Path, recipe: Recipe | SystemRecipe, existing: Existing) -> None:
     """Make a folder ready for a run of a recipe.
 
     Args:
@@ -46,10 +46,10 @@ def begin(out: Path, recipe: Recipe, existing: Existing) -> None:
     note.write_text(recipe.model_dump_json(indent=2, exclude_unset=True) + "\n")
 
 
-def _refuse_another(out: Path, recipe: Recipe) -> None:
+def _refuse_another(out: Path, recipe: Recipe | SystemRecipe) -> None:
     """A resumed run is the uninterrupted one only if nothing that decides it has changed."""
     try:
-        begun = Recipe.model_validate_json((out / BEGUN_WITH).read_text())
+        begun = type(recipe).model_validate_json((out / BEGUN_WITH).read_text())
     except ValidationError as error:
         raise OptionError(
             f"{out / BEGUN_WITH} is damaged, so the run cannot be resumed: pass --restart or another --out"

@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from ultrares.backbones.system import System, SystemPreset, SystemSettings
+from ultrares.backbones.systems import SYSTEMS
 from ultrares.errors import OptionError
 from ultrares.sensor.models import parse_sensor
 
@@ -69,8 +71,8 @@ class ReferencesSection(_Section):
         return places
 
 
-class DataSection(_Section):
-    """What the model sees."""
+class TilesSection(_Section):
+    """Which imagery is trained on, and how it is cut."""
 
     pattern: str = "*.tif"
     """Files of the data folder that are trained on; ``**/*.tif`` looks into subfolders."""
@@ -80,20 +82,10 @@ class DataSection(_Section):
     """Whether bands marked as alpha carry light, such as near infrared in a file written as RGBA."""
     sensors: Annotated[dict[str, Weight], Field(min_length=1)]
     """Sensor models and how often each is drawn."""
-    depths: tuple[Part, Part, Part]
-    """How often an input stands at depth 0, 1 and 2 of a cascade."""
-    crop: Annotated[int, Field(ge=8, multiple_of=4)] = 48
-    """Side of an input crop, in pixels."""
     batch: Annotated[int, Field(ge=1)] = 16
     """Crops in a step."""
     any_bands: Share = 0.2
     """Share of batches of three arbitrary bands instead of RGB."""
-    coarser: Share = 0.3
-    """Share of batches at the second, coarser ground sampling distance, where there are no octaves."""
-    octaves: tuple[Part, Part, Part, Part] = (0.4, 0.25, 0.2, 0.15)
-    """Stages with references: how often the truth is a tile, and a tile reduced by 2, 4 and 8."""
-    references: ReferencesSection | None = None
-    """Stages with references: where they come from; none are offered without."""
 
     @field_validator("sensors")
     @classmethod
@@ -101,6 +93,21 @@ class DataSection(_Section):
         for name in sensors:
             parse_sensor(name)
         return sensors
+
+
+class DataSection(TilesSection):
+    """What the model sees."""
+
+    depths: tuple[Part, Part, Part]
+    """How often an input stands at depth 0, 1 and 2 of a cascade."""
+    crop: Annotated[int, Field(ge=8, multiple_of=4)] = 48
+    """Side of an input crop, in pixels."""
+    coarser: Share = 0.3
+    """Share of batches at the second, coarser ground sampling distance, where there are no octaves."""
+    octaves: tuple[Part, Part, Part, Part] = (0.4, 0.25, 0.2, 0.15)
+    """Stages with references: how often the truth is a tile, and a tile reduced by 2, 4 and 8."""
+    references: ReferencesSection | None = None
+    """Stages with references: where they come from; none are offered without."""
 
     @field_validator("depths")
     @classmethod
@@ -197,7 +204,7 @@ class AnyStage(_Section):
     """Seed of initial weights and of every draw."""
     start_from: str | None = None
     """Model whose weights the network starts from: a name, a folder or a hub id; none for fresh ones."""
-    data: DataSection
+    data: TilesSection
     optimiser: OptimiserSection
 
     def capped(self, steps: int) -> Self:
@@ -211,6 +218,7 @@ class AnyStage(_Section):
 class Stage(AnyStage):
     """One network and how it is trained."""
 
+    data: DataSection
     net: NetSection
     loss: LossSection = LossSection()
     """What the backbone's image is compared by; a denoiser has its own loss."""
@@ -222,6 +230,7 @@ DenoiserStage = Stage
 class RestorationStage(AnyStage):
     """The pyramid and the high-frequency restoration of Algorithm 2, trained with their backbone."""
 
+    data: DataSection
     net: RestorationNetSection = RestorationNetSection()
     loss: LossSection = LossSection()
     details: bool = True
@@ -230,11 +239,48 @@ class RestorationStage(AnyStage):
     """Weight of the absolute error of what the backbone, or the conditions on it, would give alone."""
 
 
-class Recipe(_Section):
-    """A model: its backbone first, then what restores details around it, then the denoiser.
+class SystemData(TilesSection):
+    """What one of the papers' systems sees."""
 
-    Without a restoration stage the model is Algorithm 1, with one it is Algorithm 2.
-    """
+    crop: Annotated[int, Field(ge=16, multiple_of=16)] = 96
+    """Side of a crop of the truth, in pixels, whatever the scale."""
+
+
+class SystemStage(AnyStage):
+    """One of the papers' systems, and how it is trained."""
+
+    data: SystemData
+    kind: str
+    """Which system."""
+    preset: SystemPreset = "small"
+    """The size of the paper, or the small one."""
+    settings: dict[str, Any] = {}
+    """What differs from the preset; all of it is stored with the weights."""
+    features: str | None = None
+    """Folder of the feature networks of perceptual losses, where the system has such."""
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        if self.kind not in SYSTEMS:
+            raise ValueError(f"there is no system {self.kind!r}: choose {', '.join(SYSTEMS)}")
+        for scale in self.resolved.scales:
+            if self.data.crop % (2 * scale):
+                raise ValueError(f"data.crop is {self.data.crop}, no multiple of {2 * scale}")
+        return self
+
+    @property
+    def system(self) -> System:
+        """The system."""
+        return SYSTEMS[self.kind]
+
+    @property
+    def resolved(self) -> SystemSettings:
+        """The settings that it is trained with."""
+        return self.system.with_changes(self.preset, self.settings)
+
+
+class _AnyRecipe(_Section):
+    """What all recipes have."""
 
     name: str
     """Name of the model that the recipe makes."""
@@ -242,6 +288,32 @@ class Recipe(_Section):
     """Licence of the weights."""
     trained_on: str
     """The data, in words."""
+
+    @property
+    def stages(self) -> dict[str, AnyStage]:
+        """The stages by name, in the order they are trained in."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in values.items() if isinstance(value, AnyStage)}
+
+    def capped(self, steps: int) -> Self:
+        """The same recipe with so many steps a stage at most: a rehearsal."""
+        return self.model_copy(
+            update={name: stage.capped(steps) for name, stage in self.stages.items()}
+        )
+
+
+class SystemRecipe(_AnyRecipe):
+    """A model whose backbone is one of the papers' systems."""
+
+    system: SystemStage
+
+
+class Recipe(_AnyRecipe):
+    """A model: its backbone first, then what restores details around it, then the denoiser.
+
+    Without a restoration stage the model is Algorithm 1, with one it is Algorithm 2.
+    """
+
     backbone: Stage
     restoration: RestorationStage | None = None
     denoiser: DenoiserStage
@@ -260,18 +332,6 @@ class Recipe(_Section):
                 "loss belongs to the backbone: a denoiser is trained by denoising alone"
             )
         return _with_blocks(stage, 3)
-
-    @property
-    def stages(self) -> dict[str, AnyStage]:
-        """The stages by name, in the order they are trained in."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: value for name, value in values.items() if isinstance(value, AnyStage)}
-
-    def capped(self, steps: int) -> Recipe:
-        """The same recipe with so many steps a stage at most: a rehearsal."""
-        return self.model_copy(
-            update={name: stage.capped(steps) for name, stage in self.stages.items()}
-        )
 
 
 def _with_blocks(stage: Stage, count: int) -> Stage:
@@ -301,13 +361,27 @@ def find_recipe(name: str | Path) -> Path:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a TOML recipe.
+    """Read the TOML recipe of one of our own models.
+
+    Raises:
+        OptionError: The file is missing, is no TOML, holds a wrong or unknown key, or is of a system.
+    """
+    recipe = read_any_recipe(path)
+    if not isinstance(recipe, Recipe):
+        raise OptionError(f"recipe {path} is of a system of the papers, not of stages of ours")
+    return recipe
+
+
+def read_any_recipe(path: Path) -> Recipe | SystemRecipe:
+    """Read a TOML recipe: with a section ``system`` one of the papers' systems, else one of our own.
 
     Raises:
         OptionError: The file is missing, is no TOML, or holds a wrong or unknown key.
     """
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text()))
+        given = tomllib.loads(path.read_text())
+        kind = SystemRecipe if "system" in given else Recipe
+        return kind.model_validate(given)
     except OSError as error:
         raise OptionError(f"recipe {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

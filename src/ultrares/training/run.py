@@ -27,12 +27,19 @@ from ultrares.training.denoiser_stage import means_of_backbone, train_denoiser
 from ultrares.training.execution import Execution
 from ultrares.training.folder import MODEL, Existing, begin
 from ultrares.training.loop import require_lightning
-from ultrares.training.recipe import DataSection, Recipe, find_recipe, read_recipe
+from ultrares.training.recipe import (
+    Recipe,
+    SystemRecipe,
+    TilesSection,
+    find_recipe,
+    read_any_recipe,
+)
 from ultrares.training.restoration_stage import (
     means_of_restorer,
     reference_sampler,
     train_restoration,
 )
+from ultrares.training.system_stage import train_system
 
 
 def train_recipe(
@@ -64,7 +71,7 @@ def train_recipe(
     """
     require_lightning()
     recipe_path = find_recipe(recipe_path)
-    recipe = read_recipe(recipe_path)
+    recipe = read_any_recipe(recipe_path)
     if steps is not None:
         recipe = recipe.capped(steps)
     execution = execution or Execution()
@@ -73,7 +80,7 @@ def train_recipe(
     def tiles(pattern: str, side: int, *, alpha_is_light: bool) -> Tiles:
         return cut_tiles(data, pattern, side=side, alpha_is_light=alpha_is_light)
 
-    def tiles_of(section: DataSection) -> Tiles:
+    def tiles_of(section: TilesSection) -> Tiles:
         return tiles(section.pattern, section.tile, alpha_is_light=section.alpha_is_light)
 
     for stage in recipe.stages.values():
@@ -81,13 +88,41 @@ def train_recipe(
         tiles_of(stage.data)
     if is_first_process():
         begin(out, recipe, existing)
-    trained = _train(recipe, tiles_of, out, execution)
+    roles, manifest = _made(recipe, recipe_path.name, tiles_of, out, execution)
     card = recipe_path.with_suffix(".md")
     text = card.read_text() if card.exists() else f"# {recipe.name}\n\n{recipe.trained_on}\n"
     if is_first_process():
-        manifest = _manifest(recipe, recipe_path.name, trained.bands)
-        save_model(out / MODEL, manifest, [trained.roles], card=text)
+        save_model(out / MODEL, manifest, [roles], card=text)
     return out / MODEL
+
+
+def _made(
+    recipe: Recipe | SystemRecipe,
+    file: str,
+    tiles_of: Callable[[TilesSection], Tiles],
+    out: Path,
+    execution: Execution,
+) -> tuple[dict[str, nn.Module], Manifest]:
+    """Train what the recipe asks for, and say what it is."""
+    if isinstance(recipe, Recipe):
+        trained = _train(recipe, tiles_of, out, execution)
+        return trained.roles, _manifest(recipe, file, trained.bands)
+    stage = recipe.system
+    net = train_system(
+        stage,
+        tiles_of(stage.data).pixels,
+        folder=out / "system",
+        autocast=convolves_in_bfloat16(execution),
+        execution=execution,
+    )
+    manifest = Manifest(
+        name=recipe.name,
+        backbone=BackboneConfig(kind=stage.kind, settings=stage.resolved),
+        licence=recipe.licence,
+        trained_on=recipe.trained_on,
+        recipe=file,
+    )
+    return {"backbone": net.cpu()}, manifest
 
 
 @dataclass(frozen=True)
@@ -99,7 +134,7 @@ class _Trained:
 
 
 def _train(
-    recipe: Recipe, tiles_of: Callable[[DataSection], Tiles], out: Path, execution: Execution
+    recipe: Recipe, tiles_of: Callable[[TilesSection], Tiles], out: Path, execution: Execution
 ) -> _Trained:
     """Run the stages one after the other, each around what the ones before it made."""
     autocast = convolves_in_bfloat16(execution)

@@ -1,0 +1,141 @@
+"""The processes of the diffusion systems as settings: what diffuses, how fast, and how it is sampled."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from ultrares.backbones.system import SystemSettings
+from ultrares.diffusion import (
+    EPS,
+    SDE,
+    VP,
+    X0,
+    MeanReverting,
+    Prediction,
+    Solver,
+    V,
+    ddim,
+    ir_sde_posterior,
+    linear_betas,
+    log_sigmas,
+    reverse_euler,
+    uniform_times,
+)
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+PREDICTIONS: dict[str, Prediction] = {"noise": EPS, "velocity": V, "clean": X0}
+
+
+class DiffusionSettings(SystemSettings):
+    """What every diffusion system is saved with."""
+
+    mean: Literal["bicubic"] = "bicubic"
+    """How the image is enlarged that conditions, and that residuals or means are taken from."""
+    predicts: Literal["noise", "velocity", "clean"] = "noise"
+    """What the network says."""
+    steps: Count
+    """Network calls of a draw."""
+    clock: Count
+    """T, the number of forward steps."""
+
+    @model_validator(mode="after")
+    def _samples_no_finer_than_trained(self) -> DiffusionSettings:
+        if self.steps > self.clock:
+            raise ValueError(f"steps is {self.steps}, but the clock has {self.clock} steps only")
+        return self
+
+    @property
+    def prediction(self) -> Prediction:
+        """The predicted quantity."""
+        return PREDICTIONS[self.predicts]
+
+
+class VPSettings(DiffusionSettings):
+    """A DDPM with linear betas, of the image itself or of what the enlargement lacks."""
+
+    betas: tuple[Positive, Positive]
+    """The first and the last variance."""
+    eta: Annotated[float, Field(ge=0, le=1)]
+    """Share of the ancestral noise that each step puts back: 1 is DDPM's sampler, 0 is DDIM's."""
+    residual: Positive | None = None
+    """Standard deviation of the residual, which then diffuses in its units; None for the image itself."""
+    sigmas: tuple[Positive, Positive] | None = None
+    """Ratios of noise to signal of the first and the last call, equal factors between; None for equal
+    steps of the clock."""
+
+    def process(self, enlarged: Tensor) -> SDE:
+        """The forward process; it does not depend on the image."""
+        del enlarged
+        return VP.discrete(linear_betas(self.clock, *self.betas))
+
+    def times(self, sde: SDE) -> Tensor:
+        """Falling times of the network's calls, ending in 0, shape (steps + 1,)."""
+        if self.sigmas is None:
+            return uniform_times(sde.end, self.steps)
+        return sde.time(log_sigmas(*self.sigmas, self.steps))
+
+    @property
+    def solver(self) -> Solver:
+        """DDIM with its share of ancestral noise."""
+        return partial(ddim, eta=self.eta)
+
+    @property
+    def clip(self) -> tuple[float, float] | None:
+        """The range of a clean image; a residual has none."""
+        return (-1.0, 1.0) if self.residual is None else None
+
+    def encode(self, fine: Tensor, enlarged: Tensor) -> Tensor:
+        """The clean state of an image in [0, 1]."""
+        return 2 * fine - 1 if self.residual is None else (fine - enlarged) / self.residual
+
+    def decode(self, state: Tensor, enlarged: Tensor) -> Tensor:
+        """The image of a clean state."""
+        return (state + 1) / 2 if self.residual is None else enlarged + self.residual * state
+
+
+class MeanRevertingSettings(DiffusionSettings):
+    """The IR-SDE of the image in [0, 1] around its enlargement, on the cosine clock."""
+
+    clock: Count = 100
+    lam: Positive
+    """Standard deviation of the noise around the enlargement in the end."""
+    eps: Annotated[float, Field(gt=0, lt=1)] = 0.005
+    """Share of the clean residual that is left in the end."""
+    sampler: Literal["posterior", "euler-maruyama"] = "posterior"
+    """How the way back is taken."""
+    likelihood: bool = True
+    """Whether it was trained by the maximum-likelihood objective of the paper, or by plain denoising."""
+
+    def process(self, enlarged: Tensor) -> SDE:
+        """The forward process towards the enlargement."""
+        return MeanReverting.cosine(enlarged, self.lam, steps=self.clock, eps=self.eps)
+
+    def times(self, sde: SDE) -> Tensor:
+        """Falling times of the network's calls, ending in 0, shape (steps + 1,)."""
+        return uniform_times(sde.end, self.steps)
+
+    @property
+    def solver(self) -> Solver:
+        """The paper's posterior sampler or Euler-Maruyama's."""
+        return ir_sde_posterior if self.sampler == "posterior" else reverse_euler
+
+    @property
+    def clip(self) -> None:
+        """No range: the process has no fixed one."""
+        return
+
+    def encode(self, fine: Tensor, enlarged: Tensor) -> Tensor:
+        """The image itself."""
+        del enlarged
+        return fine
+
+    def decode(self, state: Tensor, enlarged: Tensor) -> Tensor:
+        """The state itself."""
+        del enlarged
+        return state
