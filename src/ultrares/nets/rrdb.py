@@ -32,6 +32,7 @@ class DenseBlock(nn.Module):
             # A tenth of the usual start, as in the paper: deep sums would grow otherwise.
             nn.init.kaiming_normal_(convolution.weight, a=SLOPE)
             convolution.weight.data.mul_(0.1)
+            assert convolution.bias is not None
             nn.init.zeros_(convolution.bias)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -63,7 +64,9 @@ class NearestTail(nn.Module):
 
     def __init__(self, width: int, bands: int, scale: int) -> None:
         super().__init__()
-        self.ups = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(octaves(scale)))
+        self.ups = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=1) for _ in range(octaves(scale))
+        )
         self.fine = nn.Conv2d(width, width, 3, padding=1)
         self.last = nn.Conv2d(width, bands, 3, padding=1)
 
@@ -121,6 +124,10 @@ class RRDBNet(nn.Module):
         tail = self.tails[f"x{scale}"]
         assert isinstance(tail, NearestTail)
         return tail.reads(fine).read(kernel=2 * self.trunk_reach + 1)
+
+    def reach(self, scale: int) -> int:
+        """Pixels of the image around one that what becomes of it depends on."""
+        return self.reads(Span(0, scale - 1), scale).beyond(1)
 
     def forward(self, image: Tensor, scale: int) -> Tensor:
         """The image (B, C, h, w), or what its enlargement lacks, ``scale`` times finer."""

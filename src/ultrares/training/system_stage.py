@@ -14,7 +14,7 @@ from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
 from ultrares.training.recipe import SystemStage
 from ultrares.training.start import start_from
-from ultrares.training.system_losses import LOSSES
+from ultrares.training.system_losses import LOSSES, PREPARED
 
 
 def scale_pair_sampler(tiles: np.ndarray, stage: SystemStage) -> ScalePairSampler:
@@ -43,6 +43,8 @@ def train_system(
     system, settings = stage.system, stage.resolved
     net = system.build(settings)
     start_from(net, "backbone", stage.start_from)
+    if stage.kind in PREPARED:
+        PREPARED[stage.kind](net, stage)
     sampler = scale_pair_sampler(tiles, stage)
     objective = LOSSES[stage.kind](stage)
 
@@ -67,6 +69,8 @@ def train_system(
         seed=stage.seed,
         preview=preview,
         execution=execution,
+        # An objective with weights, such as a discriminator's, learns along.
+        beside=objective if isinstance(objective, nn.Module) else None,
     ).eval()
 
 
