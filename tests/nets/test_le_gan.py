@@ -23,6 +23,8 @@ def test_a_pixel_attends_to_its_neighbours_by_the_formula() -> None:
         mixed[of] = sum(s * value[0, of, y, x] for s, (y, x) in zip(share, near, strict=True))
     padded = torch.nn.functional.pad(normal[0, :, 2, 2], (2, 2))
     weight = layer.gate.weight[0, 0]
+    assert layer.gate.bias is not None
+    assert layer.out.bias is not None
     gate = torch.stack([weight @ padded[c : c + 5] for c in range(4)]) + layer.gate.bias
     out = layer.out.weight[:, :, 0, 0] @ mixed + layer.out.bias
     expected = features[0, :, 2, 2] + out * gate.sigmoid()

@@ -62,7 +62,9 @@ def test_recipes_are_found_by_name_or_path(tmp_path: Path) -> None:
     mine = tmp_path / "recipe.txt"
     mine.touch()
     assert find_recipe(mine) == mine
-    with pytest.raises(OptionError, match=r"'smok': pass a TOML file, or one of csp-wavediffur-naip"):
+    with pytest.raises(
+        OptionError, match=r"'smok': pass a TOML file, or one of csp-wavediffur-naip"
+    ):
         find_recipe("smok")
 
 

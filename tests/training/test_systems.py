@@ -18,7 +18,16 @@ from ultrares.training.recipe import SystemRecipe, find_recipe, read_any_recipe,
 from ultrares.training.run import train_recipe
 from ultrares.training.system_losses import LOSSES
 
-TINY = {"sr3": "width = 8\nmultipliers = [1, 1]\nsteps = 2"}
+TINY = {
+    "sr3": "width = 8\nmultipliers = [1, 1]\nsteps = 2",
+    "esrgan-dp": "width = 8\ngrowth = 4\nblocks = 1",
+    "le-gan": "width = 8\nblocks = 1",
+    "ref-vae": "widths = [8, 6, 4]\ncodes = 2\nsqueezed = 4\nblocks = 1",
+    "lar-sr": (
+        "sr_width = 8\nsr_growth = 4\nsr_blocks = 1\nwidth = 8\nembedded = 4\ncodes = 8\n"
+        "blocks = 1\norder_width = 8\norder_layers = 1"
+    ),
+}
 """Settings that make a network of seconds."""
 
 RECIPE = """

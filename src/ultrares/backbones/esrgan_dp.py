@@ -65,7 +65,7 @@ class ESRGANDPBackbone(DirectBackbone):
         del noise
         with self.convolving(image):
             fine: Tensor = self.net(image, scale)
-        return fine.float() + (enlarge(image, scale) if self.residual else 0.5)
+        return fine.to(image.dtype) + (enlarge(image, scale) if self.residual else 0.5)
 
 
 def backbone(

@@ -110,7 +110,7 @@ class LARSRBackbone(DirectBackbone):
         with self.convolving(image):
             fine = self.net.super_resolve(image, scale)
             drawn: Tensor = self.net.draw(fine, uniform, self.threshold)
-        return drawn.float()
+        return drawn.to(image.dtype)
 
 
 def backbone(

@@ -69,7 +69,7 @@ class LEGANBackbone(DirectBackbone):
         del noise
         with self.convolving(image):
             lacking: Tensor = self.net(image, scale)
-        return enlarge(image, scale) + lacking.float()
+        return enlarge(image, scale) + lacking.to(image.dtype)
 
 
 def backbone(

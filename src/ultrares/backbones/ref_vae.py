@@ -150,13 +150,13 @@ class RefVAEBackbone(DirectBackbone):
         """The latent code of an image (B, C, H, W) in [0, 1]."""
         with self.convolving(reference):
             code: Gaussian = self.net.code(reference)
-        return Gaussian(code.mean.float(), code.log_variance.float())
+        return Gaussian(code.mean.to(reference.dtype), code.log_variance.to(reference.dtype))
 
     def decode(self, enlarged: Tensor, code: Tensor) -> Tensor:
         """The finer image of an enlarged one and a value of the code."""
         with self.convolving(enlarged):
             lacking: Tensor = self.net(enlarged, code)
-        return enlarged + lacking.float()
+        return enlarged + lacking.to(enlarged.dtype)
 
     def drawn(self, code: Gaussian, scale: int, noise: NoiseAt) -> Tensor:
         """A value of the code that belongs to the place."""

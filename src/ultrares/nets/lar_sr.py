@@ -113,7 +113,7 @@ class LARSRNet(nn.Module):
     def super_resolve(self, image: Tensor, scale: int) -> Tensor:
         """The frozen super-resolver's image (B, C, scale * h, scale * w)."""
         enlarged = F.interpolate(image, scale_factor=scale, mode="bicubic", antialias=True)
-        fine: Tensor = enlarged + self.sr(image, scale).float()
+        fine: Tensor = enlarged + self.sr(image, scale).to(image.dtype)
         return fine
 
     def code(self, fine: Tensor, truth: Tensor) -> CodedParts:
@@ -143,7 +143,7 @@ class LARSRNet(nn.Module):
     def decode(self, fine: Tensor, known: Tensor, vectors: Tensor) -> Tensor:
         """The image of the codes' vectors (B, embedded, H / 2, W / 2)."""
         detail: Tensor = self.decoder(torch.cat([known, vectors.to(known)], dim=1))
-        return fine + detail.float()
+        return fine + detail.to(fine.dtype)
 
     def reach(self, scale: int) -> int:
         """Pixels of the image around a block of codes that its pixels depend on."""
