@@ -135,7 +135,7 @@ def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:
             present = False
     return ModelInfo(
         name=manifest.name,
-        method=manifest.method,
+        method=_method(manifest),
         scales=f"every whole number from 2 to {MAX_SCALE}",
         bands="any number",
         parameters=manifest.parameters,
@@ -146,13 +146,19 @@ def _info(manifest: Manifest, folder: Path | None) -> ModelInfo:
     )
 
 
+def _method(manifest: Manifest) -> str:
+    """The algorithm, and the system inside it if it is one of the papers'."""
+    system = SYSTEMS.get(manifest.backbone.kind)
+    return manifest.method if system is None else f"{manifest.method} around {system.title}"
+
+
 def _untrained(system: System) -> ModelInfo:
     """The line of a system that waits for its weights, at its small size."""
     small, paper = system.presets["small"], system.presets["paper"]
     millions = system.parameters(paper) / 1e6
     return ModelInfo(
         name=system.kind,
-        method=f"{system.title} in wavediffur",
+        method=f"wavediffur around {system.title}",
         scales=f"every whole number from 2 to {MAX_SCALE}",
         bands="any number",
         parameters=system.parameters(small),

@@ -174,10 +174,7 @@ class Model:
                 raise OptionError(f"{name} is {value}: pass a whole number of at least 1")
         if not _is_whole(seed):
             raise OptionError(f"seed is {seed}: pass a whole number")
-        if mode == "perceptual" and not self._solvers[0].draws:
-            raise ModelError(
-                f"model {self.name!r} has no denoiser and cannot draw samples; use --mode fidelity"
-            )
+        self._check_can_draw(mode, steps)
         how = Solve(
             mode=mode,
             steps=steps,
@@ -189,6 +186,24 @@ class Model:
             (level,) = cascade(self._solvers, 2, how, sensor, condition=condition)
             return [OneStep(level, int(scale))]
         return list(cascade(self._solvers, scale, how, sensor, condition=condition))
+
+    def _check_can_draw(self, mode: Mode, steps: int | None) -> None:
+        """Refuse samples where nothing draws, and other steps than a system was trained for.
+
+        Raises:
+            ModelError: The model has nothing to draw with.
+            OptionError: The steps belong to the weights.
+        """
+        first = self._solvers[0]
+        if mode == "perceptual" and not first.draws:
+            raise ModelError(
+                f"model {self.name!r} has no denoiser and cannot draw samples; use --mode fidelity"
+            )
+        if steps is not None and first.prior is None and first.backbone.stochastic:
+            raise OptionError(
+                f"model {self.name!r} draws in the number of steps that is stored with its weights, not in "
+                f"{steps}: leave steps out"
+            )
 
     def check_takes_reference(self) -> None:
         """Refuse a reference that nothing would be learnt from.

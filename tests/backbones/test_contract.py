@@ -59,6 +59,7 @@ def test_batch_does_not_mix(backbone: Backbone, image: torch.Tensor) -> None:
 @torch.inference_mode()
 def test_nothing_beyond_the_halo_matters(backbone: Backbone, image: torch.Tensor) -> None:
     halo = backbone.halo
+    assert halo is not None
     assert 2 * halo < 36
     changed = image.clone()
     changed[..., :, : 44 - halo - 4] = 0.0
@@ -71,6 +72,7 @@ def test_nothing_beyond_the_halo_matters(backbone: Backbone, image: torch.Tensor
 def test_halo_is_not_wasteful(backbone: Backbone, image: torch.Tensor) -> None:
     """A pixel at the halo's distance does matter, or the halo is declared too large by more than 2."""
     width = image.shape[-1]
+    assert backbone.halo is not None
     changed = image.clone()
     changed[..., : width - backbone.halo + 2] = 0.0
     assert not torch.equal(backbone(image)[..., -2:], backbone(changed)[..., -2:])

@@ -27,6 +27,9 @@ TINY = {
         "sr_width = 8\nsr_growth = 4\nsr_blocks = 1\nwidth = 8\nembedded = 4\ncodes = 8\n"
         "blocks = 1\norder_width = 8\norder_layers = 1"
     ),
+    "ir-sde": "width = 8\ndepth = 2\nsteps = 2",
+    "ediffsr": "width = 8\ndown = [1]\nmiddle = 1\nup = [1]\nsteps = 2",
+    "lwtdm": "width = 4\nsteps = 2",
 }
 """Settings that make a network of seconds."""
 
@@ -89,6 +92,8 @@ def test_a_rehearsal_becomes_a_model_that_loads(kind: str, tiles: Path, tmp_path
     (solver,) = load_model(folder, autocast=False).solvers
     if solver.backbone.stochastic:
         assert not torch.equal(fine, model.upscale(image, scale=2, seed=1))
+        with pytest.raises(OptionError, match="stored with its weights, not in 9: leave steps out"):
+            model.upscale(image, scale=2, steps=9)
         model.upscale(image, scale=2, mode="perceptual", draws=2)
 
 

@@ -64,11 +64,19 @@ class DiffusionBackbone(ABC):
         """Pixels that the whole chain of network calls depends on; None for a network that is not local."""
         if not self.net.local:
             return None
-        block = self.net.multiple_of
-        span = Span(0, block - 1)
-        for _ in range(self.settings.steps):
+        return max(self._reach(scale) for scale in self.scales)
+
+    def _reach(self, scale: int) -> int:
+        """Pixels that a block of the image reads around itself, over all calls."""
+        block = self.size_rule.multiple_of
+        span = Span(0, block * scale - 1)
+        for _ in range(self.settings.steps - 1):
             span = self.net.reads(span)
-        return -(-span.beyond(block) // min(self.scales)) + ENLARGEMENT_REACH
+        return self.seen(span, scale).beyond(block)
+
+    def seen(self, span: Span, scale: int) -> Span:
+        """The pixels of the image that one call reads for a span of the fine grid."""
+        return self.net.reads(span).before_shuffle(scale).read(kernel=2 * ENLARGEMENT_REACH + 1)
 
     def enlarge(self, image: Tensor, scale: int) -> Tensor:
         """The bicubic enlargement of an image (B, C, h, w)."""
@@ -80,7 +88,7 @@ class DiffusionBackbone(ABC):
 
         def predict(noisy: Tensor, times: Tensor) -> Tensor:
             with torch.autocast(image.device.type, torch.bfloat16, enabled=self.autocast):
-                return bound(noisy, times).float()
+                return bound(noisy, times.to(noisy)).float()
 
         return predict
 
@@ -103,7 +111,7 @@ class DiffusionBackbone(ABC):
             ModelError: The system was not trained for this scale, or the sides are not its multiples.
         """
         del mtf, depth
-        self._check(image, scale)
+        self.check(image, scale)
         source, bands = noise or fixed_noise(image), image.shape[1]
         enlarged = self.enlarge(image, scale)
         sde = self.settings.process(enlarged)
@@ -121,7 +129,12 @@ class DiffusionBackbone(ABC):
         )
         return self.settings.decode(state, enlarged)
 
-    def _check(self, image: Tensor, scale: int) -> None:
+    def check(self, image: Tensor, scale: int) -> None:
+        """Refuse what the network was not built for.
+
+        Raises:
+            ModelError: The system was not trained for this scale, or the sides are not its multiples.
+        """
         if scale not in self.scales:
             known = ", ".join(f"x{each}" for each in self.scales)
             raise ModelError(

@@ -4,7 +4,8 @@ A DDPM of the image in [-1, 1] with T = 2000 and betas from 1e-6 to 1e-2; the ne
 beside the bicubic enlargement, is told sqrt(alpha-bar), and predicts the noise by its L1 distance. Every
 draw walks all 2000 ancestral steps, the clean estimate clipped to [-1, 1].
 
-The small preset diffuses what the enlargement lacks, predicts the velocity, and takes six steps.
+The small preset diffuses what the enlargement lacks, predicts the velocity, and takes six steps
+of DPM-Solver++ 2M, which keep the variance that as many of the paper's own would lose a quarter of.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ SMALL = SR3Settings(
     residual=0.04,
     steps=6,
     sigmas=(3.0, 0.1),
-    eta=0.7,
+    sampler="dpm++",
     width=32,
     multipliers=(1, 2, 3),
     blocks=1,

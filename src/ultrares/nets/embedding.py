@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 def sinusoidal(values: Tensor, width: int) -> Tensor:
-    """Sines and cosines of numbers (B,) at ``width`` / 2 frequencies from 1 down to 1e-4, (B, width)."""
+    """Sines and cosines of floats (B,) at ``width`` / 2 frequencies from 1 down to 1e-4, (B, width)."""
     half = width // 2
-    steps = torch.arange(half, dtype=torch.float32, device=values.device)
-    phases = values.float()[:, None] * torch.exp(-math.log(1e4) / half * steps)
+    steps = torch.arange(half, dtype=values.dtype, device=values.device)
+    phases = values[:, None] * torch.exp(-math.log(1e4) / half * steps)
     return torch.cat([phases.sin(), phases.cos()], dim=1)
 
 

@@ -24,6 +24,10 @@ class Span(NamedTuple):
         """The fine pixels that these are folded from."""
         return Span(self.first * by, self.last * by + by - 1)
 
+    def around(self, other: Span) -> Span:
+        """The pixels of both and what lies between."""
+        return Span(min(self.first, other.first), max(self.last, other.last))
+
     def beyond(self, block: int) -> int:
         """How far it reaches out of the block from pixel 0 to ``block`` - 1."""
         return max(-self.first, self.last - (block - 1), 0)

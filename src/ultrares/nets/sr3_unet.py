@@ -5,6 +5,8 @@ Without groups and attention nothing in it looks at a whole image, which is what
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,8 +15,9 @@ from ultrares.nets.embedding import embedding_of_scale, sinusoidal
 from ultrares.nets.span import Span
 
 
-def _norm(width: int, groups: int) -> nn.Module:
-    return nn.GroupNorm(min(groups, width), width) if groups else nn.Identity()
+def norm_of(width: int, groups: int) -> nn.Module:
+    """Group normalisation over the whole image, in as many groups as divide the width; 0 for none."""
+    return nn.GroupNorm(math.gcd(groups, width), width) if groups else nn.Identity()
 
 
 class NoiseLevelBlock(nn.Module):
@@ -22,7 +25,7 @@ class NoiseLevelBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, embedding: int, groups: int) -> None:
         super().__init__()
-        self.first_norm, self.second_norm = _norm(inputs, groups), _norm(outputs, groups)
+        self.first_norm, self.second_norm = norm_of(inputs, groups), norm_of(outputs, groups)
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.level = nn.Linear(embedding, outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
@@ -31,10 +34,11 @@ class NoiseLevelBlock(nn.Module):
             nn.init.normal_(self.second.weight, std=1e-3)
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
-    def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
-        """Refine ``features`` (B, inputs, h, w) at the noise level of ``embedding`` (B, E)."""
+    def forward(self, features: Tensor, embedding: Tensor | None) -> Tensor:
+        """Refine ``features`` (B, inputs, h, w) at the noise level of ``embedding`` (B, E), if there is noise."""
         hidden = self.first(F.silu(self.first_norm(features)))
-        hidden = hidden + self.level(embedding)[:, :, None, None]
+        if embedding is not None:
+            hidden = hidden + self.level(embedding)[:, :, None, None]
         refined: Tensor = self.second(F.silu(self.second_norm(hidden))) + self.skip(features)
         return refined
 
@@ -44,7 +48,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, width: int, groups: int) -> None:
         super().__init__()
-        self.norm = _norm(width, groups)
+        self.norm = norm_of(width, groups)
         self.query_key_value = nn.Conv2d(width, 3 * width, 1, bias=False)
         self.out = nn.Conv2d(width, width, 1)
 
@@ -133,7 +137,7 @@ class SR3UNet(nn.Module):
                 current = outputs
             if level:
                 self.grow.append(nn.Conv2d(current, current, 3, padding=1))
-        self.head_norm = _norm(current, groups)
+        self.head_norm = norm_of(current, groups)
         self.head = nn.Conv2d(current, bands, 3, padding=1)
 
     def reads(self, span: Span) -> Span:

@@ -47,7 +47,11 @@ def diffusion_loss(
         backbone: Holds the network in training.
         pair: Images and their truths.
         rng: Where times and noise come from.
+
+    Raises:
+        ModelError: The crops do not fit the network.
     """
+    backbone.check(pair.image, pair.scale)
     settings = backbone.settings
     enlarged = backbone.enlarge(pair.image, pair.scale)
     clean = settings.encode(pair.target, enlarged)
@@ -67,8 +71,8 @@ def draw_times(
     settings: VPSettings | MeanRevertingSettings, sde: SDE, count: int, generator: torch.Generator
 ) -> Tensor:
     """Times (count,) where the sampler will be: over the whole clock, or around some ratios of noise."""
-    if isinstance(settings, VPSettings) and settings.sigmas is not None:
-        return sde.time(lognormal_sigmas(count, generator))
+    if settings.sigmas is not None:
+        return sde.time(sde.lam * lognormal_sigmas(count, generator))
     return stratified_times(count, settings.clock, generator)
 
 

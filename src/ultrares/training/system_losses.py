@@ -24,6 +24,9 @@ not with the model."""
 
 LOSSES: Mapping[str, Callable[[SystemStage], Objective]] = {
     "sr3": diffusion_objective,
+    "ir-sde": diffusion_objective,
+    "ediffsr": diffusion_objective,
+    "lwtdm": diffusion_objective,
     "esrgan-dp": ESRGANDPObjective,
     "le-gan": LEGANObjective,
     "ref-vae": RefVAEObjective,
