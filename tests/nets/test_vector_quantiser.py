@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 
 from ultrares.nets.vector_quantiser import VectorQuantiser
@@ -48,3 +51,15 @@ def test_the_loss_pulls_codes_four_times_as_hard_as_vectors() -> None:
     flat = (2 * difference / difference.numel()).permute(0, 2, 3, 1).reshape(-1, 3)
     expected.index_add_(0, codes.flatten(), flat)
     torch.testing.assert_close(quantiser.codebook.grad, expected)
+
+
+def test_imbalance_is_the_missing_entropy() -> None:
+    quantiser = VectorQuantiser(4, 4)
+    # Codes so far apart that each vector at a code is that code's alone.
+    with torch.no_grad():
+        quantiser.codebook.copy_(20 * torch.eye(4))
+    even = quantiser.look_up(torch.arange(4).view(1, 2, 2))
+    assert quantiser.imbalance(even).item() == pytest.approx(0, abs=1e-5)
+    assert quantiser.imbalance(even[..., :1, :1]).item() == pytest.approx(math.log(4))
+    half = quantiser.look_up(torch.tensor([[[0, 0], [1, 1]]]))
+    assert quantiser.imbalance(half).item() == pytest.approx(math.log(2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from ultrares.nets.discriminator import Discriminator
@@ -27,9 +28,10 @@ def test_the_loss_is_its_formula() -> None:
     assert relativistic_loss(flat + 9, flat) < 0.01 < relativistic_loss(flat, flat + 9)
 
 
-def test_each_side_learns_from_its_own_loss_only() -> None:
+@pytest.mark.parametrize("spectral", [False, True])
+def test_each_side_learns_from_its_own_loss_only(*, spectral: bool) -> None:
     torch.manual_seed(0)
-    net = Discriminator(width=4, stages=2)
+    net = Discriminator(width=4, stages=2, spectral=spectral)
     real, fake = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16, requires_grad=True)
     game = relativistic_game(net, real, fake)
     game.generator.backward()  # type: ignore[no-untyped-call]
@@ -51,9 +53,10 @@ def test_a_frozen_weight_stays_frozen() -> None:
     assert (inside, after) == ([False, False], [True, False])
 
 
-def test_a_discriminator_learns_to_tell() -> None:
+@pytest.mark.parametrize("spectral", [False, True])
+def test_a_discriminator_learns_to_tell(*, spectral: bool) -> None:
     torch.manual_seed(0)
-    net = Discriminator(width=4, stages=2)
+    net = Discriminator(width=4, stages=2, spectral=spectral)
     adam = torch.optim.Adam(net.parameters(), lr=1e-2)
     first = None
     for _ in range(12):

@@ -80,7 +80,8 @@ def test_no_gradient_of_lar_sr_leaves_its_part() -> None:
     vq = {"known", "encoder", "vector", "decoder"}
     assert _touched(net, (fine - pair.target).abs().mean()) == {"sr"}
     assert _touched(net, (parts.decoded - pair.target).abs().mean()) == vq
-    assert _touched(net, parts.commitment) == {"encoder", "vector", "quantiser"}
+    for term in (parts.commitment, parts.imbalance):
+        assert _touched(net, term) == {"encoder", "vector", "quantiser"}
     order = nn.functional.cross_entropy(parts.logits, parts.codes)
     assert _touched(net, order) == {"order"}
     assert order.item() == pytest.approx(math.log(8), rel=0.3)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from ultrares.backbones.enlargement import ENLARGEMENT_REACH
+from ultrares.backbones.fit import refuse_misfit, whole_blocks
 from ultrares.backbones.noise import fixed_noise
 from ultrares.backbones.system import SystemSettings
-from ultrares.errors import ModelError
 from ultrares.types import NoiseAt, SizeRule
-
-ENLARGEMENT_REACH = 2
-"""Pixels of the image that the bicubic enlargement reads beyond its own."""
 
 
 class DirectBackbone(ABC):
@@ -49,8 +45,7 @@ class DirectBackbone(ABC):
     @property
     def size_rule(self) -> SizeRule:
         """What makes the result's sides and origins whole blocks."""
-        multiple = math.lcm(*(self.block // math.gcd(self.block, scale) for scale in self.scales))
-        return SizeRule(minimum=multiple, multiple_of=multiple)
+        return whole_blocks(self.block, self.scales)
 
     @property
     def halo(self) -> int | None:
@@ -76,33 +71,9 @@ class DirectBackbone(ABC):
             ModelError: The system was not trained for this scale, or the sides are not its multiples.
         """
         del mtf, depth
-        self.check(image, scale)
+        refuse_misfit(self, image, scale)
         return self.restore(image, scale, noise or fixed_noise(image))
-
-    def check(self, image: Tensor, scale: int) -> None:
-        """Refuse what the network was not made for.
-
-        Raises:
-            ModelError: The scale is not one of the backbone's, or the sides are not its multiples.
-        """
-        if scale not in self.scales:
-            known = ", ".join(f"x{each}" for each in self.scales)
-            raise ModelError(
-                f"backbone {self.name!r} enlarges by {known} and not by x{scale}; compose its steps in a "
-                "cascade, or train it for this scale"
-            )
-        height, width = image.shape[-2:]
-        if not self.size_rule.accepts(height, width):
-            raise ModelError(
-                f"backbone {self.name!r} takes sides that are multiples of {self.size_rule.multiple_of}, "
-                f"not {height} x {width} pixels: pad the image, or let ultrares.load do it"
-            )
 
     def convolving(self, image: Tensor) -> torch.autocast:
         """The precision that the network is called in."""
         return torch.autocast(image.device.type, torch.bfloat16, enabled=self.autocast)
-
-
-def enlarge(image: Tensor, scale: int) -> Tensor:
-    """The bicubic enlargement of an image (B, C, h, w)."""
-    return F.interpolate(image, scale_factor=scale, mode="bicubic", antialias=True)

@@ -12,7 +12,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from ultrares.backbones.direct import DirectBackbone, enlarge
+from ultrares.backbones.direct import DirectBackbone
+from ultrares.backbones.enlargement import enlarge
 from ultrares.backbones.octave_settings import OctaveSettings
 from ultrares.backbones.system import System, both_presets
 from ultrares.nets.rrdb import RRDBNet

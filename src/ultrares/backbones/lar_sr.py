@@ -64,6 +64,8 @@ SMALL = LARSRSettings(
     blocks=2,
     order_width=32,
     order_layers=4,
+    # With 128 codes a share of 0.05 is already a confident one.
+    threshold=0.01,
 )
 
 

@@ -13,7 +13,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ultrares.backbones.direct import DirectBackbone, enlarge
+from ultrares.backbones.direct import DirectBackbone
+from ultrares.backbones.enlargement import enlarge
 from ultrares.backbones.system import System, SystemSettings, both_presets
 from ultrares.nets.le_gan import LEGANNet
 from ultrares.types import NoiseAt

@@ -17,8 +17,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from ultrares.backbones.diffusion_backbone import ENLARGEMENT_REACH, DiffusionBackbone
+from ultrares.backbones.diffusion_backbone import DiffusionBackbone
 from ultrares.backbones.diffusion_settings import Count, VPSettings
+from ultrares.backbones.enlargement import ENLARGEMENT_REACH
 from ultrares.backbones.system import System, both_presets
 from ultrares.diffusion.denoiser import Network
 from ultrares.nets.lwtdm_net import FOLD, LWTDMNet

@@ -14,7 +14,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ultrares.backbones.direct import ENLARGEMENT_REACH, DirectBackbone, enlarge
+from ultrares.backbones.direct import DirectBackbone
+from ultrares.backbones.enlargement import ENLARGEMENT_REACH, enlarge
+from ultrares.backbones.fit import refuse_misfit
 from ultrares.backbones.noise import fixed_noise
 from ultrares.backbones.octave_settings import OctaveSettings
 from ultrares.backbones.system import System, both_presets
@@ -132,7 +134,7 @@ class RefVAEBackbone(DirectBackbone):
             ModelError: The system was not trained for this scale, or the sides are not its multiples.
             ReferenceImageError: The reference is of another size than it has to be.
         """
-        self.check(image, scale)
+        refuse_misfit(self, image, scale)
         enlarged = enlarge(image, scale)
         odd = any(side % self.block for side in reference.shape[-2:])
         if odd or (self.net.local and reference.shape[-2:] != enlarged.shape[-2:]):

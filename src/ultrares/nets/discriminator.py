@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Discriminator(nn.Module):
@@ -16,33 +19,27 @@ class Discriminator(nn.Module):
         bands: Bands of the image.
         width: Channels of the first pair; they double up to eight times as many.
         stages: Number of pairs.
+        spectral: Whether all convolutions but the first are held to a largest singular value of 1 (Miyato
+            et al., arXiv 1802.05957) instead of batch normalisation, the paper's. A small network that
+            starts along with its generator was seen to lose its footing with the latter.
     """
 
     POOLED = 4
 
-    def __init__(self, *, bands: int = 3, width: int = 64, stages: int = 5) -> None:
+    def __init__(
+        self, *, bands: int = 3, width: int = 64, stages: int = 5, spectral: bool = False
+    ) -> None:
         super().__init__()
         widths = [min(2**stage, 8) * width for stage in range(stages)]
-        inputs = [bands, *widths[:-1]]
-        self.stages = nn.ModuleList(
-            self._stage(before, after, first=index == 0)
-            for index, (before, after) in enumerate(zip(inputs, widths, strict=True))
-        )
+        make = _held if spectral else _normalised
+        self.stages = nn.ModuleList()
+        for index, (before, after) in enumerate(pairwise([bands, *widths])):
+            first = nn.Conv2d(before, after, 3, padding=1)
+            layers = [first] if index == 0 else make(first)
+            layers += [nn.LeakyReLU(0.2), *make(nn.Conv2d(after, after, 4, stride=2, padding=1))]
+            self.stages.append(nn.Sequential(*layers, nn.LeakyReLU(0.2)))
         self.hidden = nn.Linear(widths[-1] * self.POOLED**2, 100)
         self.verdict = nn.Linear(100, 1)
-
-    @staticmethod
-    def _stage(inputs: int, width: int, *, first: bool) -> nn.Sequential:
-        norms = [nn.Identity() if first else nn.BatchNorm2d(width), nn.BatchNorm2d(width)]
-        return nn.Sequential(
-            # A bias before a normalisation has no effect.
-            nn.Conv2d(inputs, width, 3, padding=1, bias=first),
-            norms[0],
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(width, width, 4, stride=2, padding=1, bias=False),
-            norms[1],
-            nn.LeakyReLU(0.2),
-        )
 
     def features(self, image: Tensor) -> list[Tensor]:
         """What each stage makes of an image (B, C, H, W) in [0, 1]."""
@@ -61,3 +58,14 @@ class Discriminator(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """How real images (B, C, H, W) in [0, 1] look, a number without bounds each, (B, 1)."""
         return self.judge(self.features(image)[-1])
+
+
+def _normalised(convolution: nn.Conv2d) -> list[nn.Module]:
+    # A bias before a normalisation has no effect, so Adam would only blow up its rounding.
+    convolution.register_parameter("bias", None)
+    return [convolution, nn.BatchNorm2d(convolution.out_channels)]
+
+
+def _held(convolution: nn.Conv2d) -> list[nn.Module]:
+    held: nn.Module = spectral_norm(convolution)
+    return [held]

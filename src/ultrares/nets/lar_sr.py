@@ -21,6 +21,9 @@ from ultrares.nets.wavelet_residual import ResidualBlock, silence
 STRIDE = 2
 """Pixels of the result per code, along one side."""
 
+RESIDUAL = 0.05
+"""What a super-resolved image of [0, 1] is off by, roughly; the encoder sees the residual in this unit."""
+
 
 class Halving(nn.Module):
     """A strided convolution and residual blocks: features at the resolution of the codes."""
@@ -69,12 +72,14 @@ class CodedParts:
         codes: Their numbers, (B, H / 2, W / 2).
         logits: How likely the autoregression held each, (B, K, H / 2, W / 2).
         commitment: The codebook's loss, 0-d.
+        imbalance: How unevenly the codes are used, 0-d.
     """
 
     decoded: Tensor
     codes: Tensor
     logits: Tensor
     commitment: Tensor
+    imbalance: Tensor
 
 
 class LARSRNet(nn.Module):
@@ -123,10 +128,13 @@ class LARSRNet(nn.Module):
         """
         fine = fine.detach()
         known = self.known(fine - 0.5)
-        hidden = self.encoder(torch.cat([truth - fine, fine - 0.5], dim=1))
-        vectors, codes, commitment = self.quantiser(self.vector(hidden))
+        hidden = self.encoder(torch.cat([(truth - fine) / RESIDUAL, fine - 0.5], dim=1))
+        # Of one length, or all shrink towards a single code before the decoder knows their use.
+        exact = _normalised(self.vector(hidden))
+        vectors, codes, commitment = self.quantiser(exact)
         decoded = self.decode(fine, known, vectors)
-        return CodedParts(decoded, codes, self.order(codes, known.detach()), commitment)
+        logits = self.order(codes, known.detach())
+        return CodedParts(decoded, codes, logits, commitment, self.quantiser.imbalance(exact))
 
     def draw(self, fine: Tensor, uniform: Tensor, threshold: float) -> Tensor:
         """A draw around a super-resolved image (B, C, H, W), sides multiples of 8.
@@ -153,3 +161,9 @@ class LARSRNet(nn.Module):
         blocks = Span(codes.first // BLOCK * BLOCK, codes.last // BLOCK * BLOCK + BLOCK - 1)
         beyond = self.known.reads(blocks).beyond(side)
         return -(-beyond // scale) + self.sr.reach(scale)
+
+
+def _normalised(vectors: Tensor) -> Tensor:
+    """Vectors (B, E, h, w) with mean 0 and variance 1 over their components."""
+    last = vectors.permute(0, 2, 3, 1).float()
+    return F.layer_norm(last, last.shape[-1:]).permute(0, 3, 1, 2)

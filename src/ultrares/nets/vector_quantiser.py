@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,16 +21,28 @@ class VectorQuantiser(nn.Module):
 
     def __init__(self, codes: int, width: int) -> None:
         super().__init__()
-        self.codebook = nn.Parameter(torch.randn(codes, width) * width**-0.5)
+        self.codebook = nn.Parameter(torch.randn(codes, width))
 
     def nearest(self, vectors: Tensor) -> Tensor:
         """Numbers of the nearest codes of vectors (B, width, h, w), integers (B, h, w)."""
+        return self._likeness(vectors).argmax(dim=-1)
+
+    def imbalance(self, vectors: Tensor) -> Tensor:
+        """How unevenly vectors (B, width, h, w) use the codes, from 0 to ln(codes), 0-d.
+
+        The logarithm of the number of codes less the entropy of their mean soft share, whose gradient
+        wakes codes that nothing is near to; an unused one would get none ever.
+        """
+        shares = self._likeness(vectors).softmax(dim=-1).flatten(0, 2).mean(dim=0)
+        entropy = -(shares * shares.clamp(min=1e-12).log()).sum()
+        return math.log(len(self.codebook)) - entropy
+
+    def _likeness(self, vectors: Tensor) -> Tensor:
+        """Half of |v|^2 - |v - c|^2 for each code, (B, h, w, codes)."""
         flat = vectors.permute(0, 2, 3, 1).float()
         # In single precision whatever surrounds it, or near codes are taken for equal.
         with torch.autocast(vectors.device.type, enabled=False):
-            # |v - c|^2 without |v|^2, which is the same for all codes.
-            likeness = flat @ self.codebook.T - 0.5 * self.codebook.square().sum(dim=1)
-        return likeness.argmax(dim=-1)
+            return flat @ self.codebook.T - 0.5 * self.codebook.square().sum(dim=1)
 
     def look_up(self, codes: Tensor) -> Tensor:
         """The vectors (B, width, h, w) of codes (B, h, w)."""

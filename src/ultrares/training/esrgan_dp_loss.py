@@ -29,7 +29,7 @@ class Weights:
 WEIGHTS = {
     "paper": Weights(pixel=0.01, perceptual=1.0, adversarial=0.005, discriminator=64),
     # It starts from nothing rather than from a network trained by pixels, so pixels lead.
-    "small": Weights(pixel=1.0, perceptual=0.03, adversarial=0.002, discriminator=16),
+    "small": Weights(pixel=1.0, perceptual=0.03, adversarial=0.001, discriminator=16),
 }
 
 
@@ -43,7 +43,9 @@ class ESRGANDPObjective(nn.Module):
         super().__init__()
         self.weights = WEIGHTS[stage.preset]
         self.discriminator = Discriminator(
-            bands=stage.resolved.bands, width=self.weights.discriminator
+            bands=stage.resolved.bands,
+            width=self.weights.discriminator,
+            spectral=stage.preset == "small",
         )
         self.dual = dual_features(stage.features)
         self.seen_through = " and ".join(dict.fromkeys(features.name for features in self.dual))

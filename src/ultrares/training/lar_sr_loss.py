@@ -13,6 +13,9 @@ from ultrares.data.scale_pairs import ScalePair
 from ultrares.training.recipe import SystemStage
 from ultrares.types import Backbone
 
+COMMITMENT, BALANCE, ORDER = 0.02, 0.01, 0.1
+"""What the codebook's loss, its imbalance and the cross-entropy count beside the absolute errors; ours."""
+
 
 def lar_sr_objective(
     stage: SystemStage,
@@ -38,11 +41,18 @@ def lar_sr_loss(
     super_resolved = F.l1_loss(fine, pair.target)
     decoded = F.l1_loss(parts.decoded, pair.target)
     order = F.cross_entropy(parts.logits.float(), parts.codes)
-    total = super_resolved + decoded + parts.commitment + 0.1 * order
+    total = (
+        super_resolved
+        + decoded
+        + COMMITMENT * parts.commitment
+        + BALANCE * parts.imbalance
+        + ORDER * order
+    )
     return total, {
         f"L1 of the super-resolver, x{pair.scale}": super_resolved.item(),
         f"L1 of the codes, x{pair.scale}": decoded.item(),
         "codebook": parts.commitment.item(),
+        "imbalance of the codes": parts.imbalance.item(),
         "codes in use": float(parts.codes.unique().numel()),
         "nats a code": order.item(),
     }

@@ -14,7 +14,7 @@ from ultrares.training.adversarial import normal_numbers, relativistic_game, wit
 from ultrares.training.recipe import SystemStage
 from ultrares.types import Backbone
 
-PIXEL, SPECTRAL, ADVERSARIAL, COUPLING, DIVERGENCE = 1.0, 0.05, 0.002, 0.02, 0.01
+PIXEL, SPECTRAL, ADVERSARIAL, COUPLING, DIVERGENCE = 1.0, 0.05, 0.001, 0.02, 0.01
 """What each term counts; ours, for the paper's are not known to us."""
 
 
@@ -48,7 +48,9 @@ class LEGANObjective(nn.Module):
     def __init__(self, stage: SystemStage) -> None:
         super().__init__()
         width = 64 if stage.preset == "paper" else 16
-        self.discriminator = Discriminator(bands=stage.resolved.bands, width=width)
+        self.discriminator = Discriminator(
+            bands=stage.resolved.bands, width=width, spectral=stage.preset == "small"
+        )
         self.encoder = LatentEncoder(bands=stage.resolved.bands, width=width)
 
     def forward(

@@ -33,7 +33,7 @@ class Weights:
 
     cycle: float = 1.0
     pixel: float = 1.0
-    adversarial: float = 0.002
+    adversarial: float = 0.001
     matched: float = 0.01
     content: float = 0.02
     style: float = 0.02
@@ -108,7 +108,9 @@ class RefVAEObjective(nn.Module):
         super().__init__()
         self.weights = Weights()
         width = 64 if stage.preset == "paper" else 16
-        self.discriminator = Discriminator(bands=stage.resolved.bands, width=width)
+        self.discriminator = Discriminator(
+            bands=stage.resolved.bands, width=width, spectral=stage.preset == "small"
+        )
         self.deep, self.shallow = dual_features(stage.features)
 
     def forward(
