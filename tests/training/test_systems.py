@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from safetensors.torch import load_file
 
 import ultrares
 from ultrares.backbones.systems import SYSTEMS
 from ultrares.errors import ModelError, OptionError
-from ultrares.methods.saved import BackboneConfig, load_model, read_manifest
+from ultrares.methods.saved import WEIGHTS, BackboneConfig, load_model, read_manifest
+from ultrares.training import loop
+from ultrares.training.execution import Execution
 from ultrares.training.recipe import SystemRecipe, find_recipe, read_any_recipe, read_recipe
 from ultrares.training.run import train_recipe
 from ultrares.training.system_losses import LOSSES
@@ -95,6 +98,30 @@ def test_a_rehearsal_becomes_a_model_that_loads(kind: str, tiles: Path, tmp_path
         with pytest.raises(OptionError, match="stored with its weights, not in 9: leave steps out"):
             model.upscale(image, scale=2, steps=9)
         model.upscale(image, scale=2, mode="perceptual", draws=2)
+
+
+def test_a_stopped_game_goes_on_as_if_it_had_not_been(
+    tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Generator, discriminator, latent encoder and their two optimisers, after a save of the second step."""
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 1)
+    recipe = _recipe(tmp_path, "le-gan", steps=4)
+    straight = train_recipe(recipe, tiles, tmp_path / "straight")
+
+    def stop(stage: str, done: int, total: int) -> None:
+        assert (stage, total) == ("system", 4)
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(recipe, tiles, tmp_path / "stopped", execution=Execution(progress=stop))
+    saved = torch.load(tmp_path / "stopped" / "system" / loop.CHECKPOINT, weights_only=True)
+    assert saved["global_step"] == 2
+    assert any(key.startswith("beside.encoder.") for key in saved["state_dict"])
+    resumed = train_recipe(recipe, tiles, tmp_path / "stopped", existing="resume")
+    assert (resumed / WEIGHTS).read_bytes() == (straight / WEIGHTS).read_bytes()
+    # What only judged is not kept with the model.
+    assert {key.split(".")[1] for key in load_file(straight / WEIGHTS)} == {"backbone"}
 
 
 def test_changed_settings_are_refused(tiles: Path, tmp_path: Path) -> None:
