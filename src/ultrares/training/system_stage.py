@@ -68,7 +68,8 @@ def train_system(
         folder=folder,
         seed=stage.seed,
         preview=preview,
-        execution=execution,
+        # A batch is of one scale, and leaves the weights of the other alone.
+        execution=execution and execution.with_idle_weights(),
         # An objective with weights, such as a discriminator's, learns along.
         beside=objective if isinstance(objective, nn.Module) else None,
     ).eval()
