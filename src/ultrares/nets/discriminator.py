@@ -19,9 +19,9 @@ class Discriminator(nn.Module):
         bands: Bands of the image.
         width: Channels of the first pair; they double up to eight times as many.
         stages: Number of pairs.
-        spectral: Whether all convolutions but the first are held to a largest singular value of 1 (Miyato
-            et al., arXiv 1802.05957) instead of batch normalisation, the paper's. A small network that
-            starts along with its generator was seen to lose its footing with the latter.
+        spectral: Whether every layer is held to a largest singular value of 1 (Miyato et al., arXiv
+            1802.05957), instead of batch normalisation, which is the paper's. Verdicts of a network that
+            starts along with its generator were seen to grow without bound with the latter.
     """
 
     POOLED = 4
@@ -35,11 +35,13 @@ class Discriminator(nn.Module):
         self.stages = nn.ModuleList()
         for index, (before, after) in enumerate(pairwise([bands, *widths])):
             first = nn.Conv2d(before, after, 3, padding=1)
-            layers = [first] if index == 0 else make(first)
+            layers = make(first) if spectral or index else [first]
             layers += [nn.LeakyReLU(0.2), *make(nn.Conv2d(after, after, 4, stride=2, padding=1))]
             self.stages.append(nn.Sequential(*layers, nn.LeakyReLU(0.2)))
-        self.hidden = nn.Linear(widths[-1] * self.POOLED**2, 100)
-        self.verdict = nn.Linear(100, 1)
+        self.hidden: nn.Module = nn.Linear(widths[-1] * self.POOLED**2, 100)
+        self.verdict: nn.Module = nn.Linear(100, 1)
+        if spectral:
+            self.hidden, self.verdict = spectral_norm(self.hidden), spectral_norm(self.verdict)
 
     def features(self, image: Tensor) -> list[Tensor]:
         """What each stage makes of an image (B, C, H, W) in [0, 1]."""

@@ -34,9 +34,9 @@ class Weights:
     cycle: float = 1.0
     pixel: float = 1.0
     adversarial: float = 0.001
-    matched: float = 0.01
-    content: float = 0.02
-    style: float = 0.02
+    matched: float = 0.005
+    content: float = 0.01
+    style: float = 0.005
     divergence: float = 1e-3
 
 
