@@ -7,7 +7,7 @@ f * (1 + scale) + shift, scale and shift from the image. Without a reference the
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal, Protocol
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,7 +29,7 @@ class VggEncoder(nn.Module):
     Its weights are another's work: they are loaded before training and kept with the model.
     """
 
-    factor, width, local = 8, 512, True
+    factor, width = 8, 512
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class VggEncoder(nn.Module):
 class SmallEncoder(nn.Module):
     """Two strided convolutions and two residual blocks: features at a quarter of the resolution."""
 
-    factor, local = 4, True
+    factor = 4
 
     def __init__(self, bands: int, width: int) -> None:
         super().__init__()
@@ -92,16 +92,6 @@ class Residual(nn.Module):
             F.leaky_relu(self.first(features), SLOPE)
         )
         return refined
-
-
-class Latent(Protocol):
-    """How the code of a reference is read off and spread over the image again."""
-
-    def read(self, features: Tensor) -> Gaussian:
-        """The code of features (B, width, h, w)."""
-
-    def spread(self, code: Tensor, rows: int, cols: int) -> Tensor:
-        """The code's features (B, squeezed, rows, cols)."""
 
 
 class VectorLatent(nn.Module):
