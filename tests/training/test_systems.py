@@ -56,7 +56,7 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _recipe(folder: Path, kind: str, *, steps: int = 3, settings: str | None = None) -> Path:
+def _recipe(folder: Path, kind: str, *, steps: int = 20, settings: str | None = None) -> Path:
     path = folder / "tiny.toml"
     chosen = TINY[kind] if settings is None else settings
     path.write_text(RECIPE.format(kind=kind, settings=chosen, steps=steps))

@@ -35,6 +35,8 @@ class IRSDESettings(MeanRevertingSettings):
     """Levels, all but the last of which halve the resolution."""
     attention: bool = True
     """Whether every level attends to itself, over whole images."""
+    fold: Count = 1
+    """Side of the squares of pixels that are folded into channels first."""
 
 
 PAPER = IRSDESettings()
@@ -46,7 +48,8 @@ SMALL = IRSDESettings(
     likelihood=False,
     sigmas=(5.0, 0.1),
     sampler="dpm++",
-    width=24,
+    fold=2,
+    width=28,
     depth=2,
     attention=False,
 )
@@ -60,6 +63,7 @@ def build(settings: IRSDESettings) -> IRSDEUNet:
         depth=settings.depth,
         attention=settings.attention,
         scales=len(settings.scales),
+        fold=settings.fold,
     )
 
 
