@@ -50,7 +50,7 @@ class EDiffSRSettings(MeanRevertingSettings):
 PAPER = EDiffSRSettings()
 SMALL = EDiffSRSettings(
     scales=(2, 4),
-    lam=10 / 255,
+    lam=12 / 255,
     steps=8,
     predicts="velocity",
     likelihood=False,

@@ -6,7 +6,7 @@ x - mu beside mu, is told t, and predicts the noise; it is trained on the most l
 A draw starts at mu + lambda z and walks back by posterior sampling or Euler-Maruyama, 100 steps.
 
 The small preset takes less noise, predicts the velocity, and takes eight steps of DPM-Solver++ 2M, which keep the
-variance that as many of posterior sampling would lose a third of.
+variance that as many of posterior sampling lose a third of.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class IRSDESettings(MeanRevertingSettings):
 PAPER = IRSDESettings()
 SMALL = IRSDESettings(
     scales=(2, 4),
-    lam=10 / 255,
+    lam=12 / 255,
     steps=8,
     predicts="velocity",
     likelihood=False,
