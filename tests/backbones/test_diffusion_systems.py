@@ -275,7 +275,7 @@ def test_the_loss_of_one_batch_falls(kind: str, preset: Any) -> None:
     assert isinstance(backbone, DiffusionBackbone)
     adam = torch.optim.Adam(net.parameters(), lr=3e-3)
     losses = []
-    for _ in range(15):
+    for _ in range(25):
         adam.zero_grad()
         loss = diffusion_loss(backbone, pair, np.random.default_rng(0))
         loss.backward()  # type: ignore[no-untyped-call]
