@@ -66,7 +66,7 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _recipe(folder: Path, kind: str, *, steps: int = 3, settings: str | None = None) -> Path:
+def _recipe(folder: Path, kind: str, *, steps: int = 20, settings: str | None = None) -> Path:
     path = folder / "tiny.toml"
     chosen = TINY[kind] if settings is None else settings
     path.write_text(RECIPE.format(kind=kind, settings=chosen, steps=steps))
@@ -141,7 +141,12 @@ def test_changed_settings_are_refused(tiles: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "word"),
-    [("depth = 3", "depth"), ("steps = 9999", "clock"), ("scales = [4, 2]", "must rise")],
+    [
+        ("depth = 3", "depth"),
+        ("steps = 9999", "clock"),
+        ("scales = [4, 2]", "must rise"),
+        ("scales = [2]", "2 deviations for 1 scales"),
+    ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, settings: str, word: str) -> None:
     with pytest.raises(OptionError, match=rf"system.*{word}"):

@@ -121,7 +121,7 @@ class DiffusionBackbone(ABC):
             sde,
             lambda step: source(step, bands, scale),
         )
-        return self.settings.decode(state, enlarged)
+        return self.settings.decode(state, enlarged, scale)
 
     def check(self, image: Tensor, scale: int) -> None:
         """Refuse what the network was not built for.

@@ -34,7 +34,7 @@ from ultrares.methods.sampling import (
     diffuse,
     noisy_details,
 )
-from ultrares.types import AlignedReference, Backbone, NoiseAt, Origin
+from ultrares.types import AlignedReference, Backbone, Origin
 from ultrares.wavelet import Bands, merge, split
 
 WHOLE_IMAGE_HALO = 32
@@ -151,19 +151,24 @@ class WaveDiffUR:
 
     def super_resolve(self, image: Tensor, place: Place, how: Solve) -> Tensor:
         """SR_k(image), band group by band group, (B, C, k * h, k * w)."""
-        noise = self.noise(image, place, how)
+        groups = group_count(image.shape[1], self.backbone.bands)
         return by_groups(
-            image,
-            self.backbone.bands,
-            lambda group: self.backbone(
-                group, scale=self.scale, mtf=place.mtf, depth=place.depth, noise=noise
-            ),
+            image, self.backbone.bands, lambda group: self.restore(group, place, how, groups)
         )
 
-    def noise(self, image: Tensor, place: Place, how: Solve) -> NoiseAt:
-        """What the backbone draws from for an image (B, C, h, w) of B draws, each band group its own."""
-        groups = group_count(image.shape[1], self.backbone.bands)
-        return noise_at(image, seed=how.seed, origin=place.origin, level=place.level, groups=groups)
+    def restore(self, group: Tensor, place: Place, how: Solve, groups: int) -> Tensor:
+        """SR_k of as many bands as the backbone takes.
+
+        Args:
+            group: Shape (B * groups, bands, h, w), the groups of B draws; each has noise of its own.
+            place: Where it stands.
+            how: Seed of what a stochastic backbone draws from.
+            groups: Band groups of an image.
+        """
+        noise = noise_at(
+            group, seed=how.seed, origin=place.origin, level=place.level, groups=groups
+        )
+        return self.backbone(group, scale=self.scale, mtf=place.mtf, depth=place.depth, noise=noise)
 
     def _enlarged_bands(self, image: Tensor, place: Place, how: Solve) -> Bands:
         """Eq. 11 to the letter: SR_k applied to the image's own detail bands."""
