@@ -16,7 +16,7 @@ from torch import nn
 from ultrares.errors import MissingExtraError, OptionError
 from ultrares.training import loop
 from ultrares.training.adversarial import without_gradient
-from ultrares.training.execution import Execution
+from ultrares.training.execution import Companion, Execution
 from ultrares.training.loop import optimise
 from ultrares.training.recipe import OptimiserSection
 from ultrares.training.task import relative_rate
@@ -63,8 +63,10 @@ def test_resumed_run_equals_the_uninterrupted_one(
     assert not torch.equal(_weights(straight), _weights(other))
 
 
-class _Game(nn.Module):
+class _Game(Companion):
     """A generator's loss and a judge's: each as the other is before the step."""
+
+    relative_rate = 0.5
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,8 +103,9 @@ def test_two_networks_are_fitted_as_by_two_optimisers_in_turns(tmp_path: Path) -
     mean = None
     for step in range(SETTINGS.steps):
         ours, judged = other.sides(net, np.random.default_rng((3, step)))
+        rate = SETTINGS.rate * relative_rate(step, SETTINGS)
         for adam, value, each in zip(adams, (ours, judged), (net, other), strict=True):
-            adam.param_groups[0]["lr"] = SETTINGS.rate * relative_rate(step, SETTINGS)
+            adam.param_groups[0]["lr"] = rate if each is net else 0.5 * rate
             adam.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(each.parameters(), SETTINGS.clip)

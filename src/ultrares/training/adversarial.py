@@ -12,6 +12,11 @@ from torch.nn import functional as F
 
 from ultrares.nets.discriminator import Discriminator
 
+SMALL_RATE = 0.1
+"""Share of the generator's learning rate that the small discriminators have.
+
+They start along with it, and at its own rate their verdicts were seen to swing from one side to the other."""
+
 
 class Verdicts(NamedTuple):
     """The two sides of one game; each is 0-d, and gradients of one do not reach the other's network.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.data.scale_pairs import ScalePair
 from ultrares.nets.discriminator import Discriminator
-from ultrares.training.adversarial import relativistic_game
+from ultrares.training.adversarial import SMALL_RATE, relativistic_game
+from ultrares.training.execution import Companion
 from ultrares.training.perceptual import dual_features, dual_perceptual_loss
 from ultrares.training.recipe import SystemStage
 from ultrares.types import Backbone
@@ -33,7 +34,7 @@ WEIGHTS = {
 }
 
 
-class ESRGANDPObjective(nn.Module):
+class ESRGANDPObjective(Companion):
     """0.01 L1 + L_dp + 0.005 L_Ra, and the discriminator's own loss beside it.
 
     Its only weights are the discriminator's, which are trained along and not kept.
@@ -41,6 +42,7 @@ class ESRGANDPObjective(nn.Module):
 
     def __init__(self, stage: SystemStage) -> None:
         super().__init__()
+        self.relative_rate = SMALL_RATE if stage.preset == "small" else 1.0
         self.weights = WEIGHTS[stage.preset]
         self.discriminator = Discriminator(
             bands=stage.resolved.bands,

@@ -20,6 +20,16 @@ Progress = Callable[[str, int, int], None]
 """Called after each step with the stage, the steps done and the steps in total."""
 
 
+class Companion(nn.Module):
+    """Weights that a loss judges by and that are fitted to it too, such as a discriminator's.
+
+    They are kept in checkpoints, and not with the model.
+    """
+
+    relative_rate = 1.0
+    """Its learning rate, as a share of the network's."""
+
+
 @dataclass(frozen=True)
 class Execution:
     """Where a run computes, and whom it tells how far it is.

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.data.scale_pairs import ScalePair
 from ultrares.nets.discriminator import Discriminator
 from ultrares.nets.latent_encoder import LatentEncoder
-from ultrares.training.adversarial import normal_numbers, relativistic_game, without_gradient
+from ultrares.training.adversarial import (
+    SMALL_RATE,
+    normal_numbers,
+    relativistic_game,
+    without_gradient,
+)
+from ultrares.training.execution import Companion
 from ultrares.training.recipe import SystemStage
 from ultrares.types import Backbone
 
@@ -39,7 +45,7 @@ def encoder_loss(encoder: LatentEncoder, truth: Tensor, seed: int) -> Tensor:
     return F.l1_loss(encoder.decode(drawn), truth) + DIVERGENCE * code.divergence()
 
 
-class LEGANObjective(nn.Module):
+class LEGANObjective(Companion):
     """The generator's loss, the discriminator's and the latent encoder's, none in another's way.
 
     Its weights are those of discriminator and encoder, which are trained along and not kept.
@@ -47,6 +53,7 @@ class LEGANObjective(nn.Module):
 
     def __init__(self, stage: SystemStage) -> None:
         super().__init__()
+        self.relative_rate = SMALL_RATE if stage.preset == "small" else 1.0
         width = 64 if stage.preset == "paper" else 16
         self.discriminator = Discriminator(
             bands=stage.resolved.bands, width=width, spectral=stage.preset == "small"

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ultrares.errors import MissingExtraError, OptionError
-from ultrares.training.execution import Execution, Loss, Preview
+from ultrares.training.execution import Companion, Execution, Loss, Preview
 from ultrares.training.log import FigureLog
 from ultrares.training.recipe import OptimiserSection
 
@@ -45,7 +45,7 @@ def optimise(
     seed: int,
     preview: Preview | None = None,
     execution: Execution | None = None,
-    beside: nn.Module | None = None,
+    beside: Companion | None = None,
 ) -> nn.Module:
     """Fit ``net`` and return its averaged weights.
 
@@ -60,9 +60,8 @@ def optimise(
         seed: Seed of the batches.
         preview: Makes pictures of a batch that stays the same.
         execution: Where to compute; None for one process on the device of ``net``.
-        beside: A network that is fitted to the same loss by an optimiser of its own, updated in place and
-            kept in checkpoints, such as a discriminator. The loss has to keep gradients of one network's
-            terms out of the other.
+        beside: What is fitted to the same loss by an optimiser of its own, updated in place. The loss has
+            to keep gradients of one's terms out of the other.
 
     Raises:
         OptionError: The checkpoint is of another network, or there is no such accelerator.

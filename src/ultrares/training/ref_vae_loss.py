@@ -15,7 +15,13 @@ from ultrares.backbones.ref_vae import RefVAEBackbone
 from ultrares.data.scale_pairs import ScalePair
 from ultrares.nets.discriminator import Discriminator
 from ultrares.nets.ref_vae import RefVAENet, VggEncoder
-from ultrares.training.adversarial import normal_numbers, relativistic_loss, without_gradient
+from ultrares.training.adversarial import (
+    SMALL_RATE,
+    normal_numbers,
+    relativistic_loss,
+    without_gradient,
+)
+from ultrares.training.execution import Companion
 from ultrares.training.perceptual import VGG19_FILE, Features, dual_features, fill
 from ultrares.training.recipe import SystemStage
 from ultrares.types import Backbone
@@ -98,7 +104,7 @@ def prepare_encoder(net: nn.Module, stage: SystemStage) -> None:
     )
 
 
-class RefVAEObjective(nn.Module):
+class RefVAEObjective(Companion):
     """The terms of the paper; its only weights are the discriminator's, which are not kept.
 
     Content and LPIPS are one term here: the distance of deep features.
@@ -106,6 +112,7 @@ class RefVAEObjective(nn.Module):
 
     def __init__(self, stage: SystemStage) -> None:
         super().__init__()
+        self.relative_rate = SMALL_RATE if stage.preset == "small" else 1.0
         self.weights = Weights()
         width = 64 if stage.preset == "paper" else 16
         self.discriminator = Discriminator(

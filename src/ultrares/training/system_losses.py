@@ -19,8 +19,7 @@ from ultrares.types import Backbone
 Objective = Callable[[Backbone, ScalePair, np.random.Generator], tuple[Tensor, dict[str, float]]]
 """The loss of one batch of pairs, given the backbone in training, and figures worth logging.
 
-One that is a module has weights of its own, which are fitted to the same loss and kept in checkpoints, but
-not with the model."""
+One that is a companion has weights of its own, which are fitted to the same loss."""
 
 LOSSES: Mapping[str, Callable[[SystemStage], Objective]] = {
     "sr3": diffusion_objective,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ultrares.data.scale_pairs import ScalePairSampler
 from ultrares.sensor.models import parse_sensor
-from ultrares.training.execution import Execution
+from ultrares.training.execution import Companion, Execution
 from ultrares.training.loop import optimise
 from ultrares.training.recipe import SystemStage
 from ultrares.training.start import start_from
@@ -71,7 +71,7 @@ def train_system(
         # A batch is of one scale, and leaves the weights of the other alone.
         execution=execution and execution.with_idle_weights(),
         # An objective with weights, such as a discriminator's, learns along.
-        beside=objective if isinstance(objective, nn.Module) else None,
+        beside=objective if isinstance(objective, Companion) else None,
     ).eval()
 
 

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from ultrares.training.execution import Loss
+from ultrares.training.execution import Companion, Loss
 from ultrares.training.recipe import OptimiserSection
 
 
@@ -54,7 +54,7 @@ class Task(pl.LightningModule):
         settings: Rate, steps and clipping.
         seed: Seed of the batches. Step and process number are mixed in, so that the draws of a step do
             not depend on the steps before it.
-        beside: A network that the loss judges by and that is fitted to it too, such as a discriminator.
+        beside: What the loss judges by and is fitted to it too.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Task(pl.LightningModule):
         settings: OptimiserSection,
         seed: int,
         *,
-        beside: nn.Module | None = None,
+        beside: Companion | None = None,
     ) -> None:
         super().__init__()
         self.net = net
@@ -86,7 +86,10 @@ class Task(pl.LightningModule):
         loss holds both networks as they were before the step, so are the turns that GANs are trained in.
         """
         settings = self._settings
-        groups = [{"params": list(net.parameters())} for net in self._fitted]
+        groups: list[dict[str, Any]] = [{"params": list(self.net.parameters())}]
+        if self.beside is not None:
+            rate = settings.rate * self.beside.relative_rate
+            groups.append({"params": list(self.beside.parameters()), "lr": rate})
         adam = torch.optim.Adam(groups, lr=settings.rate, betas=(0.9, 0.99))
         schedule = torch.optim.lr_scheduler.LambdaLR(
             adam, lambda step: relative_rate(step, settings)
