@@ -76,7 +76,7 @@ class Oracle(DiffusionBackbone):
     def bind(self, image: Tensor, enlarged: Tensor, scale: int) -> Network:
         del image, scale
         settings, sde = self.settings, self.settings.process(enlarged)
-        centre = settings.encode(torch.full_like(enlarged, self.mean), enlarged)
+        centre = settings.encode(torch.full_like(enlarged, self.mean), enlarged, settings.scales[0])
         spread = self.std / unit_of(settings)
 
         def predict(noisy: Tensor, times: Tensor) -> Tensor:
@@ -93,8 +93,8 @@ class Oracle(DiffusionBackbone):
 
 def unit_of(settings: Any) -> float:
     """How much of an image a state of 1 is."""
-    zero = torch.zeros(())
-    return float(settings.decode(zero + 1, zero) - settings.decode(zero, zero))
+    zero, scale = torch.zeros(()), settings.scales[0]
+    return float(settings.decode(zero + 1, zero, scale) - settings.decode(zero, zero, scale))
 
 
 def draw(settings: Any) -> Tensor:
@@ -115,11 +115,15 @@ def draw(settings: Any) -> Tensor:
 def expected(settings: Any) -> tuple[float, float]:
     """The exact law of the settings' sampler on that data; its discretisation is part of it."""
     enlarged = torch.tensor(ENLARGED, dtype=torch.float64)
-    centre = float(settings.encode(torch.tensor(Oracle.mean, dtype=torch.float64), enlarged))
+    centre = float(
+        settings.encode(
+            torch.tensor(Oracle.mean, dtype=torch.float64), enlarged, settings.scales[0]
+        )
+    )
     unit = unit_of(settings)
     data = Gaussian(settings.process(enlarged), centre, Oracle.std / unit)
     mean, std = data.law(settings.solver, settings.times(data.sde))
-    return float(settings.decode(torch.tensor(mean), enlarged)), std * unit
+    return float(settings.decode(torch.tensor(mean), enlarged, settings.scales[0])), std * unit
 
 
 PAPERS: dict[str, tuple[Any, float]] = {
@@ -149,7 +153,7 @@ def test_a_gaussian_is_drawn_with_its_mean_and_variance(name: str) -> None:
 
 
 @pytest.mark.parametrize("settings", [sr3.SMALL, lwtdm.SMALL, ir_sde.SMALL, ediffsr.SMALL])
-@pytest.mark.parametrize("std", [0.02, 0.04])
+@pytest.mark.parametrize("std", [0.02, 0.035])
 @torch.inference_mode()
 def test_few_steps_keep_the_variance_of_residuals(
     settings: Any, std: float, monkeypatch: pytest.MonkeyPatch
@@ -259,7 +263,9 @@ def test_the_loss_of_one_batch_falls(kind: str, preset: Any) -> None:
     from ultrares.training.diffusion_systems import diffusion_loss
 
     system = SYSTEMS[kind]
-    changes = {**TINY[kind], "scales": (2,), "steps": 2}
+    changes: dict[str, Any] = {**TINY[kind], "scales": (2,), "steps": 2}
+    if preset == "small" and kind in ("sr3", "lwtdm"):
+        changes["residual"] = (0.04,)
     torch.manual_seed(0)
     settings = system.with_changes(preset, changes)
     net = system.build(settings)

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from ultrares.backbones.noise import fixed_noise, noise_at
+from ultrares.methods.cross_scale import CrossScale
+from ultrares.methods.csp_wavediffur import CSPWaveDiffUR
 from ultrares.methods.place import Place, Solve
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.types import NoiseAt, Origin, SizeRule
@@ -71,3 +73,10 @@ def test_without_noise_a_batch_shares_the_field_at_the_origin() -> None:
     assert torch.equal(alone[0], alone[1])
     place = Place(Origin(0, 0), level=0, mtf=0.5, depth=0)
     torch.testing.assert_close(alone[:1], _solve(image[:1], place), atol=1e-5, rtol=0)
+
+
+def test_algorithm_2_gives_each_group_its_own_noise() -> None:
+    solver = CSPWaveDiffUR(Noisy(), CrossScale(None, None))
+    image = torch.zeros(1, 6, 16, 16)
+    fine = solver.solve(image, PLACE, Solve())
+    torch.testing.assert_close(fine, _solve(image), atol=1e-5, rtol=0)

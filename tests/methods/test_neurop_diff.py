@@ -107,7 +107,9 @@ def test_saving_keeps_it_up_to_half_precision(saved: SavedOperator) -> None:
     np.testing.assert_allclose(
         stage(saved, Solve()).read(window), stage(fresh, Solve()).read(window), atol=2e-2
     )
-    assert saved.manifest.parameters == sum(p.numel() for n in roles.values() for p in n.parameters())
+    assert saved.manifest.parameters == sum(
+        p.numel() for n in roles.values() for p in n.parameters()
+    )
 
 
 def test_without_a_denoiser_nothing_is_drawn(tmp_path: Path) -> None:

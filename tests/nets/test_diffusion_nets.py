@@ -23,6 +23,13 @@ LOCAL: dict[str, Any] = {
     "ediffsr": lambda: ConditionalNAF(
         width=8, down=(1, 1), middle=1, up=(1, 1), local=True, scales=2
     ),
+    "folded sr3": lambda: SR3UNet(
+        width=8, multipliers=(1, 1), blocks=1, attention=None, groups=0, scales=2, fold=2
+    ),
+    "folded ir-sde": lambda: IRSDEUNet(width=8, depth=2, attention=False, scales=2, fold=2),
+    "folded ediffsr": lambda: ConditionalNAF(
+        width=8, down=(1,), middle=1, up=(1,), local=True, scales=2, fold=2
+    ),
     "lwtdm": lambda: LWTDMNet(width=4, groups=0, neighbours=3, scales=2),
 }
 

@@ -50,7 +50,9 @@ def test_the_change_is_the_least_that_restores_the_means() -> None:
     rng = np.random.default_rng(2)
     fine, truth = rng.random((16, 1)), rng.random((6, 1))
     held = project_areas(fine, truth, means, plan(6 / 16, 1.0), -np.inf, np.inf)
-    np.testing.assert_allclose(held, fine + np.linalg.pinv(share) @ (truth - share @ fine), atol=1e-4)
+    np.testing.assert_allclose(
+        held, fine + np.linalg.pinv(share) @ (truth - share @ fine), atol=1e-4
+    )
 
 
 def test_the_range_is_kept_and_neighbours_take_what_the_end_of_it_cannot() -> None:
@@ -60,7 +62,9 @@ def test_the_range_is_kept_and_neighbours_take_what_the_end_of_it_cannot() -> No
     means = AreaMeans(share, share, np.ones((size, size), bool))
     truth = np.full((scene, scene), 200.0)
     truth[5:8, 6:9] = 255.0
-    fine = share.T @ truth @ share / np.outer(share.sum(0), share.sum(0)) + rng.normal(0, 4, (size, size))
+    fine = share.T @ truth @ share / np.outer(share.sum(0), share.sum(0)) + rng.normal(
+        0, 4, (size, size)
+    )
     held = project_areas(fine, truth, means, plan(scene / size, scene / size), 0, 255)
     assert held.min() >= 0
     assert held.max() <= 255

@@ -15,7 +15,8 @@ from torch import nn
 
 from ultrares.errors import MissingExtraError, OptionError
 from ultrares.training import loop
-from ultrares.training.execution import Execution
+from ultrares.training.adversarial import without_gradient
+from ultrares.training.execution import Companion, Execution
 from ultrares.training.loop import optimise
 from ultrares.training.recipe import OptimiserSection
 from ultrares.training.task import relative_rate
@@ -60,6 +61,93 @@ def test_resumed_run_equals_the_uninterrupted_one(
     assert torch.equal(_weights(straight), _weights(resumed))
     other = optimise(_net(), _loss, SETTINGS, folder=tmp_path / "other", seed=4)
     assert not torch.equal(_weights(straight), _weights(other))
+
+
+class _Game(Companion):
+    """A generator's loss and a judge's: each as the other is before the step."""
+
+    relative_rate = 0.5
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        # One that counts what it saw, as discriminators do: buffers have to be resumed too.
+        # No bias whose gradient is nothing but rounding, which Adam would blow up.
+        self.judge = nn.Sequential(
+            nn.Conv2d(1, 2, 3, bias=False),
+            nn.BatchNorm2d(2),
+            nn.ReLU(),
+            nn.Conv2d(2, 1, 3, bias=False),
+        )
+
+    def sides(self, net: nn.Module, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        image = torch.from_numpy(rng.random((2, 1, 8, 8), dtype=np.float32))
+        made = net(image)
+        with without_gradient(self.judge):
+            ours = (made - 0.5).square().mean() - self.judge(made).mean()
+        return ours, self.judge(made.detach()).mean() - self.judge(image).mean()
+
+    def forward(
+        self, net: nn.Module, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        ours, judged = self.sides(net, rng)
+        return ours + judged, {"judge": judged.item()}
+
+
+def test_two_networks_are_fitted_as_by_two_optimisers_in_turns(tmp_path: Path) -> None:
+    """The generator's step first; the judge then sees the images of before it, as ESRGAN's does."""
+    game = _Game()
+    fitted = optimise(_net(), game, SETTINGS, folder=tmp_path, seed=3, beside=game)
+    net, other = _net(), _Game()
+    adams = [torch.optim.Adam(each.parameters(), betas=(0.9, 0.99)) for each in (net, other)]
+    mean = None
+    for step in range(SETTINGS.steps):
+        ours, judged = other.sides(net, np.random.default_rng((3, step)))
+        rate = SETTINGS.rate * relative_rate(step, SETTINGS)
+        for adam, value, each in zip(adams, (ours, judged), (net, other), strict=True):
+            adam.param_groups[0]["lr"] = rate if each is net else 0.5 * rate
+            adam.zero_grad()
+            value.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(each.parameters(), SETTINGS.clip)
+            adam.step()
+        mean = _weights(net) if mean is None else 0.5 * mean + 0.5 * _weights(net)
+    torch.testing.assert_close(_weights(fitted), mean, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(_weights(game), _weights(other), rtol=1e-6, atol=1e-7)
+    assert not torch.equal(_weights(game), _weights(_Game()))
+
+
+def test_a_resumed_game_equals_the_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = _Game()
+    optimise(_net(), straight, SETTINGS, folder=tmp_path / "straight", seed=3, beside=straight)
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 3)
+    stopped = tmp_path / "stopped"
+    calls = 0
+
+    class _Interrupted(_Game):
+        def forward(
+            self, net: nn.Module, rng: np.random.Generator
+        ) -> tuple[torch.Tensor, dict[str, float]]:
+            nonlocal calls
+            calls += 1
+            if calls == 5:
+                raise KeyboardInterrupt
+            return super().forward(net, rng)
+
+    game = _Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        optimise(_net(), game, SETTINGS, folder=stopped, seed=3, beside=game)
+    resumed = _Game()
+    net = optimise(_net(), resumed, SETTINGS, folder=stopped, seed=3, beside=resumed)
+    done = optimise(
+        _net(), straight, SETTINGS, folder=tmp_path / "straight", seed=3, beside=straight
+    )
+    assert torch.equal(_weights(net), _weights(done))
+    for key, value in straight.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key]), key
+    with pytest.raises(OptionError, match="of another network"):
+        optimise(_net(), _loss, SETTINGS, folder=stopped, seed=3)
 
 
 def test_lightning_does_what_a_plain_loop_does(tmp_path: Path) -> None:

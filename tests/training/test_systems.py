@@ -9,17 +9,27 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from safetensors.torch import load_file
 
 import ultrares
 from ultrares.backbones.systems import SYSTEMS
 from ultrares.errors import ModelError, OptionError
-from ultrares.methods.saved import BackboneConfig, load_model, read_manifest
+from ultrares.methods.saved import WEIGHTS, BackboneConfig, load_model, read_manifest
+from ultrares.training import loop
+from ultrares.training.execution import Execution
 from ultrares.training.recipe import SystemRecipe, find_recipe, read_any_recipe, read_recipe
 from ultrares.training.run import train_recipe
 from ultrares.training.system_losses import LOSSES
 
 TINY = {
     "sr3": "width = 8\nmultipliers = [1, 1]\nsteps = 2",
+    "esrgan-dp": "width = 8\ngrowth = 4\nblocks = 1",
+    "le-gan": "width = 8\nblocks = 1",
+    "ref-vae": "widths = [8, 6, 4]\ncodes = 2\nsqueezed = 4\nblocks = 1",
+    "lar-sr": (
+        "sr_width = 8\nsr_growth = 4\nsr_blocks = 1\nwidth = 8\nembedded = 4\ncodes = 8\n"
+        "blocks = 1\norder_width = 8\norder_layers = 1"
+    ),
     "ir-sde": "width = 8\ndepth = 2\nsteps = 2",
     "ediffsr": "width = 8\ndown = [1]\nmiddle = 1\nup = [1]\nsteps = 2",
     "lwtdm": "width = 4\nsteps = 2",
@@ -56,7 +66,7 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _recipe(folder: Path, kind: str, *, steps: int = 3, settings: str | None = None) -> Path:
+def _recipe(folder: Path, kind: str, *, steps: int = 20, settings: str | None = None) -> Path:
     path = folder / "tiny.toml"
     chosen = TINY[kind] if settings is None else settings
     path.write_text(RECIPE.format(kind=kind, settings=chosen, steps=steps))
@@ -90,6 +100,30 @@ def test_a_rehearsal_becomes_a_model_that_loads(kind: str, tiles: Path, tmp_path
         model.upscale(image, scale=2, mode="perceptual", draws=2)
 
 
+def test_a_stopped_game_goes_on_as_if_it_had_not_been(
+    tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Generator, discriminator, latent encoder and their two optimisers, after a save of the second step."""
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 1)
+    recipe = _recipe(tmp_path, "le-gan", steps=4)
+    straight = train_recipe(recipe, tiles, tmp_path / "straight")
+
+    def stop(stage: str, done: int, total: int) -> None:
+        assert (stage, total) == ("system", 4)
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(recipe, tiles, tmp_path / "stopped", execution=Execution(progress=stop))
+    saved = torch.load(tmp_path / "stopped" / "system" / loop.CHECKPOINT, weights_only=True)
+    assert saved["global_step"] == 2
+    assert any(key.startswith("beside.encoder.") for key in saved["state_dict"])
+    resumed = train_recipe(recipe, tiles, tmp_path / "stopped", existing="resume")
+    assert (resumed / WEIGHTS).read_bytes() == (straight / WEIGHTS).read_bytes()
+    # What only judged is not kept with the model.
+    assert {key.split(".")[1] for key in load_file(straight / WEIGHTS)} == {"backbone"}
+
+
 def test_changed_settings_are_refused(tiles: Path, tmp_path: Path) -> None:
     folder = train_recipe(_recipe(tmp_path, "sr3", steps=1), tiles, tmp_path / "out")
     config = folder / "config.json"
@@ -107,7 +141,12 @@ def test_changed_settings_are_refused(tiles: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "word"),
-    [("depth = 3", "depth"), ("steps = 9999", "clock"), ("scales = [4, 2]", "must rise")],
+    [
+        ("depth = 3", "depth"),
+        ("steps = 9999", "clock"),
+        ("scales = [4, 2]", "must rise"),
+        ("scales = [2]", "2 deviations for 1 scales"),
+    ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, settings: str, word: str) -> None:
     with pytest.raises(OptionError, match=rf"system.*{word}"):

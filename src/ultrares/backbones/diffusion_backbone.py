@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ultrares.backbones.diffusion_settings import MeanRevertingSettings, VPSettings
+from ultrares.backbones.enlargement import ENLARGEMENT_REACH, enlarge
+from ultrares.backbones.fit import refuse_misfit, whole_blocks
 from ultrares.backbones.noise import fixed_noise
 from ultrares.diffusion import denoiser
 from ultrares.diffusion.denoiser import Network
-from ultrares.errors import ModelError
 from ultrares.nets.span import Span
 from ultrares.types import NoiseAt, SizeRule
 
 START_STEP = 2**16
 """Step of the noise that a draw starts from, beyond those of any solver."""
-
-ENLARGEMENT_REACH = 2
-"""Pixels of the image that the bicubic enlargement reads beyond its own."""
 
 
 class DiffusionBackbone(ABC):
@@ -55,9 +51,7 @@ class DiffusionBackbone(ABC):
     @property
     def size_rule(self) -> SizeRule:
         """What makes the fine grid's sides and origins whole blocks of the network."""
-        block = self.net.multiple_of
-        multiple = math.lcm(*(block // math.gcd(block, scale) for scale in self.scales))
-        return SizeRule(minimum=multiple, multiple_of=multiple)
+        return whole_blocks(self.net.multiple_of, self.scales)
 
     @property
     def halo(self) -> int | None:
@@ -80,7 +74,7 @@ class DiffusionBackbone(ABC):
 
     def enlarge(self, image: Tensor, scale: int) -> Tensor:
         """The bicubic enlargement of an image (B, C, h, w)."""
-        return F.interpolate(image, scale_factor=scale, mode="bicubic", antialias=True)
+        return enlarge(image, scale)
 
     def network(self, image: Tensor, enlarged: Tensor, scale: int) -> Network:
         """The network with its conditions bound, in single precision outside."""
@@ -127,7 +121,7 @@ class DiffusionBackbone(ABC):
             sde,
             lambda step: source(step, bands, scale),
         )
-        return self.settings.decode(state, enlarged)
+        return self.settings.decode(state, enlarged, scale)
 
     def check(self, image: Tensor, scale: int) -> None:
         """Refuse what the network was not built for.
@@ -135,15 +129,4 @@ class DiffusionBackbone(ABC):
         Raises:
             ModelError: The system was not trained for this scale, or the sides are not its multiples.
         """
-        if scale not in self.scales:
-            known = ", ".join(f"x{each}" for each in self.scales)
-            raise ModelError(
-                f"backbone {self.name!r} enlarges by {known} and not by x{scale}; compose its steps in a "
-                "cascade, or train it for this scale"
-            )
-        height, width = image.shape[-2:]
-        if not self.size_rule.accepts(height, width):
-            raise ModelError(
-                f"backbone {self.name!r} takes sides that are multiples of {self.size_rule.multiple_of}, "
-                f"not {height} x {width} pixels: pad the image, or let ultrares.load do it"
-            )
+        refuse_misfit(self, image, scale)

@@ -78,10 +78,19 @@ class VPSettings(DiffusionSettings):
     """The first and the last variance."""
     eta: Annotated[float, Field(ge=0, le=1)]
     """Share of the ancestral noise that each step puts back: 1 is DDPM's sampler, 0 is DDIM's."""
-    residual: Positive | None = None
-    """Standard deviation of the residual, which then diffuses in its units; None for the image itself."""
+    residual: tuple[Positive, ...] | None = None
+    """Standard deviation of the residual at each of the scales, in whose units it then diffuses; None for the
+    image itself."""
     sampler: Literal["ddim", "dpm++"] = "ddim"
     """How the way back is taken; DPM-Solver++ 2M keeps the variance best in few steps, and asks no eta."""
+
+    @model_validator(mode="after")
+    def _has_a_residual_for_each_scale(self) -> VPSettings:
+        if self.residual is not None and len(self.residual) != len(self.scales):
+            raise ValueError(
+                f"residual lists {len(self.residual)} deviations for {len(self.scales)} scales"
+            )
+        return self
 
     def process(self, enlarged: Tensor) -> SDE:
         """The forward process; it does not depend on the image."""
@@ -98,13 +107,17 @@ class VPSettings(DiffusionSettings):
         """The range of a clean image; a residual has none."""
         return (-1.0, 1.0) if self.residual is None else None
 
-    def encode(self, fine: Tensor, enlarged: Tensor) -> Tensor:
+    def encode(self, fine: Tensor, enlarged: Tensor, scale: int) -> Tensor:
         """The clean state of an image in [0, 1]."""
-        return 2 * fine - 1 if self.residual is None else (fine - enlarged) / self.residual
+        if self.residual is None:
+            return 2 * fine - 1
+        return (fine - enlarged) / self.residual[self.scales.index(scale)]
 
-    def decode(self, state: Tensor, enlarged: Tensor) -> Tensor:
+    def decode(self, state: Tensor, enlarged: Tensor, scale: int) -> Tensor:
         """The image of a clean state."""
-        return (state + 1) / 2 if self.residual is None else enlarged + self.residual * state
+        if self.residual is None:
+            return (state + 1) / 2
+        return enlarged + self.residual[self.scales.index(scale)] * state
 
 
 class MeanRevertingSettings(DiffusionSettings):
@@ -134,12 +147,12 @@ class MeanRevertingSettings(DiffusionSettings):
         """No range: the process has no fixed one."""
         return
 
-    def encode(self, fine: Tensor, enlarged: Tensor) -> Tensor:
+    def encode(self, fine: Tensor, enlarged: Tensor, scale: int) -> Tensor:
         """The image itself."""
-        del enlarged
+        del enlarged, scale
         return fine
 
-    def decode(self, state: Tensor, enlarged: Tensor) -> Tensor:
+    def decode(self, state: Tensor, enlarged: Tensor, scale: int) -> Tensor:
         """The state itself."""
-        del enlarged
+        del enlarged, scale
         return state

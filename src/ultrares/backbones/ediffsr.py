@@ -35,6 +35,8 @@ class EDiffSRSettings(MeanRevertingSettings):
     """Blocks at each resolution on the way up, coarsest first."""
     local: bool = False
     """Whether channel attention looks at each pixel instead of the whole image."""
+    fold: Count = 1
+    """Side of the squares of pixels that are folded into channels first."""
 
     @model_validator(mode="after")
     def _goes_up_as_it_came_down(self) -> Self:
@@ -48,15 +50,16 @@ class EDiffSRSettings(MeanRevertingSettings):
 PAPER = EDiffSRSettings()
 SMALL = EDiffSRSettings(
     scales=(2, 4),
-    lam=10 / 255,
+    lam=12 / 255,
     steps=8,
     predicts="velocity",
     likelihood=False,
     sigmas=(5.0, 0.1),
     sampler="dpm++",
-    width=32,
-    down=(3, 3),
-    middle=4,
+    fold=2,
+    width=40,
+    down=(4, 3),
+    middle=2,
     up=(2, 2),
     local=True,
 )
@@ -72,6 +75,7 @@ def build(settings: EDiffSRSettings) -> ConditionalNAF:
         up=settings.up,
         local=settings.local,
         scales=len(settings.scales),
+        fold=settings.fold,
     )
 
 

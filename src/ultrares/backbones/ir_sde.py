@@ -6,7 +6,7 @@ x - mu beside mu, is told t, and predicts the noise; it is trained on the most l
 A draw starts at mu + lambda z and walks back by posterior sampling or Euler-Maruyama, 100 steps.
 
 The small preset takes less noise, predicts the velocity, and takes eight steps of DPM-Solver++ 2M, which keep the
-variance that as many of posterior sampling would lose a third of.
+variance that as many of posterior sampling lose a third of.
 """
 
 from __future__ import annotations
@@ -35,18 +35,21 @@ class IRSDESettings(MeanRevertingSettings):
     """Levels, all but the last of which halve the resolution."""
     attention: bool = True
     """Whether every level attends to itself, over whole images."""
+    fold: Count = 1
+    """Side of the squares of pixels that are folded into channels first."""
 
 
 PAPER = IRSDESettings()
 SMALL = IRSDESettings(
     scales=(2, 4),
-    lam=10 / 255,
+    lam=12 / 255,
     steps=8,
     predicts="velocity",
     likelihood=False,
     sigmas=(5.0, 0.1),
     sampler="dpm++",
-    width=24,
+    fold=2,
+    width=28,
     depth=2,
     attention=False,
 )
@@ -60,6 +63,7 @@ def build(settings: IRSDESettings) -> IRSDEUNet:
         depth=settings.depth,
         attention=settings.attention,
         scales=len(settings.scales),
+        fold=settings.fold,
     )
 
 

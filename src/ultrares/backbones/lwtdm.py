@@ -6,8 +6,7 @@ predicts the noise by its L1 distance. A draw follows DDIM with eta = 0, the cle
 and the noise derived from it again. The paper's scale is 8, its steps are few; 50 is our reading.
 
 The small preset diffuses what the enlargement lacks, predicts the velocity, takes six steps of
-DPM-Solver++ 2M, and its attention
-looks at three by three coarse neighbours.
+DPM-Solver++ 2M, and its attention looks at three by three coarse neighbours.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from ultrares.backbones.diffusion_backbone import ENLARGEMENT_REACH, DiffusionBackbone
+from ultrares.backbones.diffusion_backbone import DiffusionBackbone
 from ultrares.backbones.diffusion_settings import Count, VPSettings
+from ultrares.backbones.enlargement import ENLARGEMENT_REACH
 from ultrares.backbones.system import System, both_presets
 from ultrares.diffusion.denoiser import Network
 from ultrares.nets.lwtdm_net import FOLD, LWTDMNet
@@ -46,7 +46,7 @@ PAPER = LWTDMSettings()
 SMALL = LWTDMSettings(
     scales=(2, 4),
     predicts="velocity",
-    residual=0.04,
+    residual=(0.03, 0.06),
     steps=6,
     sigmas=(3.0, 0.1),
     sampler="dpm++",

@@ -19,7 +19,7 @@ def noise_at(
     """Noise for the image of each draw, and for each of its band groups.
 
     Args:
-        image: Shape (draws, C, h, w): what the backbone will see before it is cut into groups.
+        image: Shape (draws * groups, C, h, w): what the backbone sees.
         seed: Seed of the field.
         origin: Absolute position of its first pixel.
         level: Level of the cascade.
@@ -41,7 +41,7 @@ def noise_at(
                 step=FIRST_STEP + (factor << FACTOR_SHIFT) + step,
                 bands=groups * bands,
             )
-            for draw in range(len(image))
+            for draw in range(len(image) // groups)
         ]
         return torch.stack(planes).to(image).view(-1, bands, fine.height, fine.width)
 

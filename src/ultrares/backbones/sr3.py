@@ -42,18 +42,21 @@ class SR3Settings(VPSettings):
     """Groups of the normalisation over whole images; 0 for none."""
     level_gain: float = 1.0
     """Factor on sqrt(alpha-bar) as it is told."""
+    fold: Count = 1
+    """Side of the squares of pixels that are folded into channels first."""
 
 
 PAPER = SR3Settings()
 SMALL = SR3Settings(
     scales=(2, 4),
     predicts="velocity",
-    residual=0.04,
+    residual=(0.03, 0.06),
     steps=6,
     sigmas=(3.0, 0.1),
     sampler="dpm++",
-    width=32,
-    multipliers=(1, 2, 3),
+    fold=2,
+    width=48,
+    multipliers=(1, 2),
     blocks=1,
     attention=None,
     groups=0,
@@ -71,12 +74,18 @@ def build(settings: SR3Settings) -> SR3UNet:
         attention=settings.attention,
         groups=settings.groups,
         scales=len(settings.scales),
-        level_gain=settings.level_gain,
+        fold=settings.fold,
     )
 
 
 class SR3Backbone(DiffusionBackbone):
     """Shows the network the centred enlargement and sqrt(alpha-bar)."""
+
+    def __init__(
+        self, net: nn.Module, settings: SR3Settings, *, name: str, autocast: bool = False
+    ) -> None:
+        super().__init__(net, settings, name=name, autocast=autocast)
+        self.gain = settings.level_gain
 
     def bind(self, image: Tensor, enlarged: Tensor, scale: int) -> Network:
         """Concatenate the enlargement in [-1, 1] to the state."""
@@ -84,7 +93,8 @@ class SR3Backbone(DiffusionBackbone):
         condition, sde = 2 * enlarged - 1, self.settings.process(enlarged)
 
         def predict(noisy: Tensor, times: Tensor) -> Tensor:
-            return self.net(noisy, condition, sde.signal(times).to(noisy), scale)
+            level = self.gain * sde.signal(times).to(noisy)
+            return self.net(noisy, condition, level, scale)
 
         return predict
 

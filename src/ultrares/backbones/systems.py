@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ultrares.backbones import ediffsr, ir_sde, lwtdm, sr3
+from ultrares.backbones import (
+    ediffsr,
+    esrgan_dp,
+    ir_sde,
+    lar_sr,
+    le_gan,
+    lwtdm,
+    ref_vae,
+    sr3,
+)
 from ultrares.backbones.system import System, systems_by_kind
 
 SYSTEMS: Mapping[str, System] = systems_by_kind(
@@ -12,5 +21,9 @@ SYSTEMS: Mapping[str, System] = systems_by_kind(
     ir_sde.SYSTEM,
     ediffsr.SYSTEM,
     lwtdm.SYSTEM,
+    esrgan_dp.SYSTEM,
+    le_gan.SYSTEM,
+    ref_vae.SYSTEM,
+    lar_sr.SYSTEM,
 )
 """By kind, in the order they are listed in."""

@@ -24,13 +24,13 @@ from typing import Literal
 
 from torch import Tensor
 
-from ultrares.methods.band_groups import by_band_groups
+from ultrares.methods.band_groups import by_band_groups, group_count
 from ultrares.methods.band_prior import BandPrior
 from ultrares.methods.cross_scale import CrossScale
 from ultrares.methods.place import Place, Solve
 from ultrares.methods.sampling import INPUT_NOISE_STEP, OUTPUT_NOISE_STEP, noisy_details
 from ultrares.methods.wavediffur import WaveDiffUR
-from ultrares.types import AlignedReference, Backbone, NoiseAt
+from ultrares.types import AlignedReference, Backbone
 from ultrares.wavelet import Bands, merge, split
 
 Part = Literal["baseline", "model-1", "model-2", "proposed"]
@@ -88,7 +88,7 @@ class CSPWaveDiffUR(WaveDiffUR):
             image = noisy_details(
                 image, how.input_noise, place, how, step=INPUT_NOISE_STEP, stride=2
             )
-        noise = self.noise(image, place, how)
+        count = group_count(image.shape[1], self.backbone.bands)
         told = [each for each in (condition, reference and reference.image) if each is not None]
         stacks = [each.expand(len(image), -1, -1, -1) for each in (image, *told)]
 
@@ -100,7 +100,7 @@ class CSPWaveDiffUR(WaveDiffUR):
             if reference is not None:
                 valid = reference.valid.repeat_interleave(len(seen) // len(reference.valid), dim=0)
                 aligned = AlignedReference(next(given), valid)
-            return self._mean_of_group(seen, source, aligned, place, noise)
+            return self._mean_of_group(seen, source, aligned, place, how, count)
 
         mean = by_band_groups(stacks, image.shape[1], self.backbone.bands, of_group)
         if how.output_noise:
@@ -115,7 +115,8 @@ class CSPWaveDiffUR(WaveDiffUR):
         source: Tensor,
         reference: AlignedReference | None,
         place: Place,
-        noise: NoiseAt,
+        how: Solve,
+        groups: int,
     ) -> Tensor:
         """The box's steps on bands that the networks take together.
 
@@ -124,11 +125,12 @@ class CSPWaveDiffUR(WaveDiffUR):
             source: What the conditions are made from: ``image``, or a fixed one that is reused.
             reference: I_ref on the grid of the result.
             place: Where it stands.
-            noise: What a stochastic backbone draws from.
+            how: How to solve.
+            groups: Band groups of an image.
         """
         known = split(image)
-        restored = self.restore(image, place, noise)
-        base = restored if source is image else self.restore(source, place, noise)
+        restored = self.restore(image, place, how, groups)
+        base = restored if source is image else self.restore(source, place, how, groups)
         tau = self.parts.conditions(source, base, reference, mtf=place.mtf, depth=place.depth)
         vertical, horizontal, diagonal = self.parts.restored_details(
             image, restored, tau, known, mtf=place.mtf, depth=place.depth

@@ -36,7 +36,7 @@ from ultrares.methods.sampling import (
     diffuse,
     noisy_details,
 )
-from ultrares.types import AlignedReference, Backbone, NoiseAt, Origin
+from ultrares.types import AlignedReference, Backbone, Origin
 from ultrares.wavelet import Bands, merge, split
 
 MEAN_HALO = 32
@@ -162,31 +162,30 @@ class WaveDiffUR:
 
     def super_resolve(self, image: Tensor, place: Place, how: Solve) -> Tensor:
         """SR_k(image), band group by band group, (B, C, k * h, k * w)."""
-        noise = self.noise(image, place, how)
-        return by_groups(
-            image,
-            self.backbone.bands,
-            lambda group: self.restore(group, place, noise),
-        )
-
-    def restore(self, group: Tensor, place: Place, noise: NoiseAt) -> Tensor:
-        """SR_k of as many bands as the backbone takes, whatever sides it accepts."""
-        return fitted(
-            group,
-            self.backbone.size_rule,
-            self.scale,
-            lambda fit: self.backbone(
-                fit, scale=self.scale, mtf=place.mtf, depth=place.depth, noise=noise
-            ),
-        )
-
-    def noise(self, image: Tensor, place: Place, how: Solve) -> NoiseAt:
-        """What the backbone draws from for an image (B, C, h, w) of B draws, each band group its own."""
         groups = group_count(image.shape[1], self.backbone.bands)
-        # As large as what the backbone will see.
-        sides = map(self.backbone.size_rule.enough, image.shape[-2:])
-        image = image.new_zeros(()).expand(*image.shape[:2], *sides)
-        return noise_at(image, seed=how.seed, origin=place.origin, level=place.level, groups=groups)
+        return by_groups(
+            image, self.backbone.bands, lambda group: self.restore(group, place, how, groups)
+        )
+
+    def restore(self, group: Tensor, place: Place, how: Solve, groups: int) -> Tensor:
+        """SR_k of as many bands as the backbone takes, whatever sides it accepts.
+
+        Args:
+            group: Shape (B * groups, bands, h, w), the groups of B draws; each has noise of its own.
+            place: Where it stands.
+            how: Seed of what a stochastic backbone draws from.
+            groups: Band groups of an image.
+        """
+
+        def call(fit: Tensor) -> Tensor:
+            noise = noise_at(
+                fit, seed=how.seed, origin=place.origin, level=place.level, groups=groups
+            )
+            return self.backbone(
+                fit, scale=self.scale, mtf=place.mtf, depth=place.depth, noise=noise
+            )
+
+        return fitted(group, self.backbone.size_rule, self.scale, call)
 
     def _enlarged_bands(self, image: Tensor, place: Place, how: Solve) -> Bands:
         """Eq. 11 to the letter: SR_k applied to the image's own detail bands."""

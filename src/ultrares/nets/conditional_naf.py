@@ -99,6 +99,7 @@ class ConditionalNAF(nn.Module):
         up: Blocks at each resolution on the way up, coarsest first.
         local: Whether channel attention looks at each pixel instead of the whole image.
         scales: How many scales the network is told apart.
+        fold: Side of the squares of pixels that are folded into channels first; the papers fold none.
     """
 
     def __init__(
@@ -111,12 +112,13 @@ class ConditionalNAF(nn.Module):
         up: Sequence[int] = (1, 1, 1, 1),
         local: bool = False,
         scales: int = 1,
+        fold: int = 1,
     ) -> None:
         super().__init__()
         assert len(down) == len(up), "as many resolutions up as down"
         self.width, self.local = width, local
         self.blocks = (tuple(down), middle, tuple(up))
-        self.multiple_of = 2 ** len(down)
+        self.fold, self.multiple_of = fold, fold * 2 ** len(down)
         inner = 4 * width
         self.embed_in = nn.Linear(width, 2 * inner)
         self.embed_out = nn.Linear(inner, inner)
@@ -125,7 +127,7 @@ class ConditionalNAF(nn.Module):
         def run(count: int, channels: int) -> nn.ModuleList:
             return nn.ModuleList(NAFBlock(channels, inner, local=local) for _ in range(count))
 
-        self.stem = nn.Conv2d(2 * bands, width, 3, padding=1)
+        self.stem = nn.Conv2d(2 * bands * fold**2, width, 3, padding=1)
         self.enhance = ChannelAttentionBlock(width, local=local)
         widths = [width * 2**level for level in range(len(down))]
         self.down = nn.ModuleList(run(n, w) for n, w in zip(down, widths, strict=True))
@@ -133,18 +135,18 @@ class ConditionalNAF(nn.Module):
         self.middle = run(middle, 2 * widths[-1])
         self.grow = nn.ModuleList(nn.Conv2d(2 * w, 4 * w, 1, bias=False) for w in widths[::-1])
         self.up = nn.ModuleList(run(n, w) for n, w in zip(up, widths[::-1], strict=True))
-        self.head = nn.Conv2d(width, bands, 3, padding=1)
+        self.head = nn.Conv2d(width, bands * fold**2, 3, padding=1)
 
     def reads(self, span: Span) -> Span:
         """The input pixels that the output pixels of ``span`` depend on, in a local network."""
         down, middle, up = self.blocks
-        span = span.read()
+        span = span.before_shuffle(self.fold).read()
         for count in reversed(up):
             span = span.read(kernel=2 * count + 1).before_shuffle()
         span = span.read(kernel=2 * middle + 1)
         for count in reversed(down):
             span = span.before_unshuffle().read(kernel=2 * count + 1)
-        return span.read(kernel=7)
+        return span.read(kernel=7).before_unshuffle(self.fold)
 
     def forward(self, residual: Tensor, mean: Tensor, time: Tensor, scale: int) -> Tensor:
         """Predict the noise, or what else it was trained to say, of the shape of ``residual``.
@@ -158,7 +160,8 @@ class ConditionalNAF(nn.Module):
         embedding = self.embed_out(gate(self.embed_in(sinusoidal(time, self.width))))
         if self.scale is not None:
             embedding = self.scale(embedding, scale)
-        features = self.enhance(self.stem(torch.cat([residual, mean], dim=1)))
+        folded = F.pixel_unshuffle(torch.cat([residual, mean], dim=1), self.fold)
+        features = self.enhance(self.stem(folded))
         skips = []
         for blocks, shrink in zip(self.down, self.shrink, strict=True):
             for block in blocks:  # type: ignore[attr-defined]
@@ -172,4 +175,4 @@ class ConditionalNAF(nn.Module):
             for block in blocks:  # type: ignore[attr-defined]
                 features = block(features, embedding)
         predicted: Tensor = self.head(features)
-        return predicted
+        return F.pixel_shuffle(predicted, self.fold)

@@ -69,6 +69,7 @@ class IRSDEUNet(nn.Module):
         depth: Levels; all but the last halve the resolution.
         attention: Whether every level attends to itself, over whole images.
         scales: How many scales the network is told apart.
+        fold: Side of the squares of pixels that are folded into channels first; the papers fold none.
     """
 
     def __init__(
@@ -79,10 +80,11 @@ class IRSDEUNet(nn.Module):
         depth: int = 4,
         attention: bool = True,
         scales: int = 1,
+        fold: int = 1,
     ) -> None:
         super().__init__()
         self.width, self.depth, self.local = width, depth, not attention
-        self.multiple_of = 2 ** (depth - 1)
+        self.fold, self.multiple_of = fold, fold * 2 ** (depth - 1)
         inner = 4 * width
         self.embed = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, inner))
         self.scale = embedding_of_scale(inner, scales=scales)
@@ -93,7 +95,7 @@ class IRSDEUNet(nn.Module):
         def pairs(*sides: tuple[int, int]) -> nn.ModuleList:
             return nn.ModuleList(TimeBlock(*side, inner) for side in sides for _ in range(2))
 
-        self.stem = nn.Conv2d(2 * bands, width, 7, padding=3, bias=False)
+        self.stem = nn.Conv2d(2 * bands * fold**2, width, 7, padding=3, bias=False)
         widths = [width * 2**level for level in range(depth)]
         self.down = pairs(*((w, w) for w in widths))
         self.down_attention = nn.ModuleList(attend(w) for w in widths)
@@ -109,11 +111,11 @@ class IRSDEUNet(nn.Module):
         self.up_attention = nn.ModuleList(attend(2 * w) for w in widths)
         self.grow = nn.ModuleList(nn.Conv2d(2 * w, w, 3, padding=1) for w in widths)
         self.last = TimeBlock(2 * width, width, inner)
-        self.head = nn.Conv2d(width, bands, 3, padding=1, bias=False)
+        self.head = nn.Conv2d(width, bands * fold**2, 3, padding=1, bias=False)
 
     def reads(self, span: Span) -> Span:
         """The input pixels that the output pixels of ``span`` depend on, in a local network."""
-        span = span.read().read(kernel=5)
+        span = span.before_shuffle(self.fold).read().read(kernel=5)
         for level in range(self.depth):
             span = span.read()
             span = (span.before_shuffle() if level else span).read(kernel=9)
@@ -121,7 +123,7 @@ class IRSDEUNet(nn.Module):
         for level in reversed(range(self.depth)):
             span = span.read(kernel=9)
             span = span.read(kernel=4, stride=2, padding=1) if level else span
-        return span.read(kernel=7)
+        return span.read(kernel=7).before_unshuffle(self.fold)
 
     def forward(self, residual: Tensor, mean: Tensor, time: Tensor, scale: int) -> Tensor:
         """Predict the noise, or what else it was trained to say, of the shape of ``residual``.
@@ -135,7 +137,8 @@ class IRSDEUNet(nn.Module):
         embedding = self.embed(sinusoidal(time, self.width))
         if self.scale is not None:
             embedding = self.scale(embedding, scale)
-        stem = features = self.stem(torch.cat([residual, mean], dim=1))
+        folded = F.pixel_unshuffle(torch.cat([residual, mean], dim=1), self.fold)
+        stem = features = self.stem(folded)
         skips = []
         for level in range(self.depth):
             features = self.down[2 * level](features, embedding)
@@ -155,4 +158,4 @@ class IRSDEUNet(nn.Module):
                 features = F.interpolate(features, scale_factor=2.0, mode="nearest")
             features = self.grow[level](features)
         predicted: Tensor = self.head(self.last(torch.cat([features, stem], dim=1), embedding))
-        return predicted
+        return F.pixel_shuffle(predicted, self.fold)

@@ -87,7 +87,7 @@ class SR3UNet(nn.Module):
         attention: Which resolution attends to itself, besides the coarsest; None for neither.
         groups: Groups of the normalisation, over whole images; 0 for none.
         scales: How many scales the network is told apart.
-        level_gain: Factor on the told noise level.
+        fold: Side of the squares of pixels that are folded into channels first; the papers fold none.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class SR3UNet(nn.Module):
         attention: int | None = 3,
         groups: int = 32,
         scales: int = 1,
-        level_gain: float = 1.0,
+        fold: int = 1,
     ) -> None:
         super().__init__()
         self.width, self.blocks, self.depth = width, blocks, len(multipliers)
-        self.level_gain = level_gain
+        self.fold = fold
         self.local = groups == 0 and attention is None
-        self.multiple_of = 2 ** (self.depth - 1)
+        self.multiple_of = fold * 2 ** (self.depth - 1)
         self.embed = nn.Sequential(
             nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width)
         )
@@ -116,7 +116,7 @@ class SR3UNet(nn.Module):
             return Stage(inputs, outputs, embedding=width, groups=groups, attention=attend)
 
         widths = [width * multiplier for multiplier in multipliers]
-        self.stem = nn.Conv2d(2 * bands, width, 3, padding=1)
+        self.stem = nn.Conv2d(2 * bands * fold**2, width, 3, padding=1)
         self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
         skips, current = [width], width
         for level, outputs in enumerate(widths):
@@ -138,11 +138,11 @@ class SR3UNet(nn.Module):
             if level:
                 self.grow.append(nn.Conv2d(current, current, 3, padding=1))
         self.head_norm = norm_of(current, groups)
-        self.head = nn.Conv2d(current, bands, 3, padding=1)
+        self.head = nn.Conv2d(current, bands * fold**2, 3, padding=1)
 
     def reads(self, span: Span) -> Span:
         """The input pixels that the output pixels of ``span`` depend on, in a local network."""
-        span = span.read()
+        span = span.before_shuffle(self.fold).read()
         for level in range(self.depth):
             span = span.read(kernel=4 * (self.blocks + 1) + 1)
             if level < self.depth - 1:
@@ -152,7 +152,7 @@ class SR3UNet(nn.Module):
             span = span.read(kernel=4 * self.blocks + 1)
             if level:
                 span = span.read(stride=2)
-        return span.read()
+        return span.read().before_unshuffle(self.fold)
 
     def forward(self, noisy: Tensor, condition: Tensor, level: Tensor, scale: int) -> Tensor:
         """Predict the noise, or what else it was trained to say, of the shape of ``noisy``.
@@ -160,13 +160,13 @@ class SR3UNet(nn.Module):
         Args:
             noisy: The state, (B, bands, h, w); sides are multiples of ``multiple_of``.
             condition: The bicubic enlargement, centred on zero, of the same shape.
-            level: sqrt(alpha-bar), how much signal is left, (B,).
+            level: sqrt(alpha-bar), how much signal is left, or a multiple of it, (B,).
             scale: What the condition was enlarged by.
         """
-        embedding = self.embed(sinusoidal(self.level_gain * level, self.width))
+        embedding = self.embed(sinusoidal(level, self.width))
         if self.scale is not None:
             embedding = self.scale(embedding, scale)
-        features = self.stem(torch.cat([noisy, condition], dim=1))
+        features = self.stem(F.pixel_unshuffle(torch.cat([noisy, condition], dim=1), self.fold))
         skips = [features]
         for index, block in enumerate(self.down):
             features = block(features, embedding)
@@ -182,4 +182,4 @@ class SR3UNet(nn.Module):
                 enlarged = F.interpolate(features, scale_factor=2.0, mode="nearest")
                 features = self.grow[index // (self.blocks + 1)](enlarged)
         predicted: Tensor = self.head(F.silu(self.head_norm(features)))
-        return predicted
+        return F.pixel_shuffle(predicted, self.fold)

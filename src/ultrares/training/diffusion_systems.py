@@ -54,7 +54,7 @@ def diffusion_loss(
     backbone.check(pair.image, pair.scale)
     settings = backbone.settings
     enlarged = backbone.enlarge(pair.image, pair.scale)
-    clean = settings.encode(pair.target, enlarged)
+    clean = settings.encode(pair.target, enlarged, pair.scale)
     network = backbone.network(pair.image, enlarged, pair.scale)
     sde = settings.process(enlarged)
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor, nn
@@ -18,6 +18,16 @@ Preview = Callable[[nn.Module, np.random.Generator], Mapping[str, Tensor]]
 
 Progress = Callable[[str, int, int], None]
 """Called after each step with the stage, the steps done and the steps in total."""
+
+
+class Companion(nn.Module):
+    """Weights that a loss judges by and that are fitted to it too, such as a discriminator's.
+
+    They are kept in checkpoints, and not with the model.
+    """
+
+    relative_rate = 1.0
+    """Its learning rate, as a share of the network's."""
 
 
 @dataclass(frozen=True)
@@ -46,3 +56,14 @@ class Execution:
         if device.type == "cpu":
             return cls()
         return cls("gpu", devices=[device.index or 0])
+
+    @property
+    def processes(self) -> int:
+        """How many there are, each on a device of its own."""
+        return self.devices if isinstance(self.devices, int) else len(self.devices)
+
+    def with_idle_weights(self) -> Execution:
+        """The same for a network whose every step leaves some weights alone, such as another scale's."""
+        if self.processes == 1 or self.strategy != "auto":
+            return self
+        return replace(self, strategy="ddp_find_unused_parameters_true")

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ultrares.errors import MissingExtraError, OptionError
-from ultrares.training.execution import Execution, Loss, Preview
+from ultrares.training.execution import Companion, Execution, Loss, Preview
 from ultrares.training.log import FigureLog
 from ultrares.training.recipe import OptimiserSection
 
@@ -45,6 +45,7 @@ def optimise(
     seed: int,
     preview: Preview | None = None,
     execution: Execution | None = None,
+    beside: Companion | None = None,
 ) -> nn.Module:
     """Fit ``net`` and return its averaged weights.
 
@@ -59,6 +60,8 @@ def optimise(
         seed: Seed of the batches.
         preview: Makes pictures of a batch that stays the same.
         execution: Where to compute; None for one process on the device of ``net``.
+        beside: What is fitted to the same loss by an optimiser of its own, updated in place. The loss has
+            to keep gradients of one's terms out of the other.
 
     Raises:
         OptionError: The checkpoint is of another network, or there is no such accelerator.
@@ -73,10 +76,11 @@ def optimise(
     execution = execution or Execution.where(net)
     home = next(net.parameters()).device
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task = Task(net, loss, settings, seed, beside=beside)
     averaging = callbacks.Averaging(net, settings.ema)
     checkpoint, done = folder / CHECKPOINT, 0
     if checkpoint.exists():
-        done = _steps_done(checkpoint, net, averaging)
+        done = _steps_done(checkpoint, task, averaging)
     followers: list[Any] = [
         averaging,
         callbacks.Figures(FigureLog(folder / "log.csv", done), LOG_EVERY),
@@ -89,7 +93,7 @@ def optimise(
     if done < settings.steps:
         with _lightning_at_its_best():
             _trainer(execution, settings.steps, followers, _loggers(folder, done)).fit(
-                Task(net, loss, settings, seed),
+                task,
                 RemainingSteps(done, settings.steps),
                 ckpt_path=checkpoint if done else None,
             )
@@ -109,7 +113,7 @@ def require_lightning() -> None:
         )
 
 
-def _steps_done(path: Path, net: nn.Module, averaging: Any) -> int:
+def _steps_done(path: Path, task: nn.Module, averaging: Any) -> int:
     """Put the averaged weights back and return the number of steps of a checkpoint.
 
     Lightning puts back the rest, but would refuse another network with a traceback, and would not say what
@@ -117,7 +121,7 @@ def _steps_done(path: Path, net: nn.Module, averaging: Any) -> int:
     """
     # A run may go on on another device than the one it was stopped on.
     state = torch.load(path, weights_only=True, map_location="cpu")
-    own = {f"net.{key}": value.shape for key, value in net.state_dict().items()}
+    own = {key: value.shape for key, value in task.state_dict().items()}
     if own != {key: value.shape for key, value in state["state_dict"].items()}:
         raise OptionError(
             f"checkpoint {path} is of another network than the recipe's: pass another --out, or delete it"

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from ultrares.data.scale_pairs import ScalePairSampler
 from ultrares.sensor.models import parse_sensor
-from ultrares.training.execution import Execution
+from ultrares.training.execution import Companion, Execution
 from ultrares.training.loop import optimise
 from ultrares.training.recipe import SystemStage
 from ultrares.training.start import start_from
-from ultrares.training.system_losses import LOSSES
+from ultrares.training.system_losses import LOSSES, PREPARED
 
 
 def scale_pair_sampler(tiles: np.ndarray, stage: SystemStage) -> ScalePairSampler:
@@ -43,6 +43,8 @@ def train_system(
     system, settings = stage.system, stage.resolved
     net = system.build(settings)
     start_from(net, "backbone", stage.start_from)
+    if stage.kind in PREPARED:
+        PREPARED[stage.kind](net, stage)
     sampler = scale_pair_sampler(tiles, stage)
     objective = LOSSES[stage.kind](stage)
 
@@ -66,7 +68,10 @@ def train_system(
         folder=folder,
         seed=stage.seed,
         preview=preview,
-        execution=execution,
+        # A batch is of one scale, and leaves the weights of the other alone.
+        execution=execution and execution.with_idle_weights(),
+        # An objective with weights, such as a discriminator's, learns along.
+        beside=objective if isinstance(objective, Companion) else None,
     ).eval()
 
 

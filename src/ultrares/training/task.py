@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from ultrares.training.execution import Loss
+from ultrares.training.execution import Companion, Loss
 from ultrares.training.recipe import OptimiserSection
 
 
@@ -54,11 +54,21 @@ class Task(pl.LightningModule):
         settings: Rate, steps and clipping.
         seed: Seed of the batches. Step and process number are mixed in, so that the draws of a step do
             not depend on the steps before it.
+        beside: What the loss judges by and is fitted to it too.
     """
 
-    def __init__(self, net: nn.Module, loss: Loss, settings: OptimiserSection, seed: int) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        loss: Loss,
+        settings: OptimiserSection,
+        seed: int,
+        *,
+        beside: Companion | None = None,
+    ) -> None:
         super().__init__()
         self.net = net
+        self.beside = beside
         self.figures: dict[str, float] = {}
         self._loss, self._settings, self._seed = loss, settings, seed
 
@@ -70,15 +80,29 @@ class Task(pl.LightningModule):
         return value
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return Adam and the schedule of its rate."""
+        """Return Adam and the schedule of its rate.
+
+        Adam looks at each weight alone, so one with two groups is two of them, step for step; and as the
+        loss holds both networks as they were before the step, so are the turns that GANs are trained in.
+        """
         settings = self._settings
-        adam = torch.optim.Adam(self.net.parameters(), lr=settings.rate, betas=(0.9, 0.99))
+        groups: list[dict[str, Any]] = [{"params": list(self.net.parameters())}]
+        if self.beside is not None:
+            rate = settings.rate * self.beside.relative_rate
+            groups.append({"params": list(self.beside.parameters()), "lr": rate})
+        adam = torch.optim.Adam(groups, lr=settings.rate, betas=(0.9, 0.99))
         schedule = torch.optim.lr_scheduler.LambdaLR(
             adam, lambda step: relative_rate(step, settings)
         )
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_gradient_clipping(self, *_: object, **__: object) -> None:
-        """Clip the gradient, and log how long it was."""
-        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self._settings.clip)
-        self.figures["gradient norm"] = norm.item()
+        """Clip the gradient of each network, and log how long that of the first was."""
+        norms = [
+            nn.utils.clip_grad_norm_(net.parameters(), self._settings.clip) for net in self._fitted
+        ]
+        self.figures["gradient norm"] = norms[0].item()
+
+    @property
+    def _fitted(self) -> list[nn.Module]:
+        return [self.net] if self.beside is None else [self.net, self.beside]
