@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ultrares.api import check, degrade, load, upscale_scene
+    from ultrares.api import check, degrade, evaluate, load, upscale_scene
     from ultrares.catalogue import models
     from ultrares.errors import UltraresError
     from ultrares.model import Model
@@ -23,6 +23,7 @@ __all__ = [
     "__version__",
     "check",
     "degrade",
+    "evaluate",
     "load",
     "models",
     "upscale_scene",
@@ -33,6 +34,7 @@ _HOMES = {
     "UltraresError": "ultrares.errors",
     "check": "ultrares.api",
     "degrade": "ultrares.api",
+    "evaluate": "ultrares.api",
     "load": "ultrares.api",
     "models": "ultrares.catalogue",
     "upscale_scene": "ultrares.api",

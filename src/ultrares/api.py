@@ -11,7 +11,10 @@ from typing import Any
 
 from ultrares.catalogue import EMBEDDED, Precision, describe_model, load_saved, locate, models
 from ultrares.errors import OptionError, OutputError
+from ultrares.evaluation.files import evaluate
+from ultrares.evaluation.folders import FolderScores
 from ultrares.methods.cascade import MAX_SCALE, number_of_levels
+from ultrares.metrics.scores import Scores
 from ultrares.model import Model, check_spread
 from ultrares.reports import DegradeReport, ModelInfo, UpscaleReport
 from ultrares.scene.budget import cache_for, parse_memory, tile_for
@@ -29,13 +32,16 @@ from ultrares.types import Mode, Window
 __all__ = [
     "EMBEDDED",
     "DegradeReport",
+    "FolderScores",
     "Model",
     "ModelInfo",
+    "Scores",
     "UpscaleReport",
     "check",
     "degrade",
     "describe_model",
     "describe_raster",
+    "evaluate",
     "load",
     "locate",
     "models",
