@@ -24,6 +24,16 @@ def test_worked_values() -> None:
     assert math.isnan(seam_visibility(image, tile=8))
 
 
+def test_blocks_of_a_method_are_no_seams() -> None:
+    rng = np.random.default_rng(2)
+    blocks = rng.normal(size=(1, 64, 64)).repeat(4, axis=1).repeat(4, axis=2)
+    image = blocks + rng.normal(0, 0.1, size=blocks.shape)
+    assert seam_visibility(image, tile=64) > 3
+    assert seam_visibility(image, tile=64, period=4) == pytest.approx(1, abs=0.1)
+
+
 def test_tiles_of_a_pixel_are_refused() -> None:
-    with pytest.raises(InputError, match="2 pixels or more"):
+    with pytest.raises(InputError, match="larger than the 1"):
         seam_visibility(np.zeros((1, 4, 4)), tile=1)
+    with pytest.raises(InputError, match="a multiple"):
+        seam_visibility(np.zeros((1, 4, 4)), tile=6, period=4)

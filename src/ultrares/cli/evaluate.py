@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ultrares.metrics.scores import Scores
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - its options are what the figures depend on
     estimate: Annotated[
         Path, typer.Argument(metavar="SR", help="The result, or a folder of results.")
     ],
@@ -65,6 +65,7 @@ def evaluate(
     Rasters of any size are read part by part. Exits 1 when an image cannot be compared.
     """
     from ultrares import api
+    from ultrares.evaluation.folders import FolderScores
 
     with progress_on_stderr("evaluating") as progress:
         found = api.evaluate(
@@ -82,11 +83,11 @@ def evaluate(
         )
     if json:
         say_json(found.as_dict())
-    elif hasattr(found, "rows"):
+    elif isinstance(found, FolderScores):
         _say_folder(found)
     else:
         _say_scores(found)
-    problems: Sequence[str] = getattr(found, "problems", ())
+    problems = found.problems if isinstance(found, FolderScores) else ()
     for problem in problems:
         complain(problem)
     if problems:

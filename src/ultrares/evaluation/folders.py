@@ -212,6 +212,7 @@ def _settings(request: Request) -> dict[str, str]:
         "scale": "the scale" if request.scale is None else f"{request.scale:g}",
         "sensor": request.sensor or "the sensor that the files name, else box",
         "tile": str(request.tile),
+        "period": "the scale",
         "niqe": "none" if pristine is None else pristine.name,
     }
 

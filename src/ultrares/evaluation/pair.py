@@ -78,6 +78,16 @@ class RasterPair:
         kinds = self._estimate.source.dtype.kind, self._truth.source.dtype.kind
         return all(kind in "iub" for kind in kinds)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the figures should know of the files."""
+        return tuple(
+            f"band {band} of {named.name} is marked as alpha: it tells where there is data, and is not "
+            "compared"
+            for named in (self._estimate, self._truth)
+            for band in (np.flatnonzero(~named.lit) + 1).tolist()
+        )
+
     def read(self, window: Window) -> Pair:
         """Both images in a window."""
         return Pair(*as_pair(self._estimate.read(window), self._truth.read(window)))

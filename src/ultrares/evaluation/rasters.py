@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import rasterio
@@ -81,11 +82,14 @@ def evaluate_rasters(
         suite = Suite(setting, request.metrics)
         with_coarse = wants_consistency(request.metrics, given=below is not None)
         _add_up(suite, pair, progress)
-        if below is None or not with_coarse:
-            return suite.scores({}, {})
-        sensor = _sensor(request.sensor, ours, below)
-        mse = _reduced_mse(ours, below, sensor)
-        return suite.scores({CONSISTENCY: psnr_of(mse, peak)}, {"sensor": sensor.name})
+        extra: dict[str, float] = {}
+        words: dict[str, str] = {}
+        if below is not None and with_coarse:
+            sensor = _sensor(request.sensor, ours, below)
+            extra[CONSISTENCY] = psnr_of(_reduced_mse(ours, below, sensor), peak)
+            words["sensor"] = sensor.name
+        scores = suite.scores(extra, words)
+    return replace(scores, notes=(*scores.notes, *pair.notes))
 
 
 def _add_up(suite: Suite, pair: RasterPair, progress: Progress | None) -> None:

@@ -58,7 +58,8 @@ DEFINITIONS = {
     "seam": Definition(
         "",
         "nearer 1",
-        "mean squared difference of neighbours across borders of {tile} pixel tiles over that elsewhere",
+        "mean squared difference of neighbours across borders of tiles of {tile} pixels over that across "
+        "other borders of blocks of {period}",
     ),
     "niqe": Definition(
         "",

@@ -19,6 +19,7 @@ from ultrares.errors import InputError, ModelError
 from ultrares.metrics.grey import luminance
 from ultrares.metrics.patch import Pair, Patch
 from ultrares.metrics.pixels import Pixels, as_double
+from ultrares.metrics.smoothing import smoothed
 from ultrares.types import Shape, Window
 
 PRISTINE = "niqe_image_params.mat"
@@ -205,8 +206,7 @@ def _normalised(image: Tensor) -> Tensor:
 
 def _filtered(image: Tensor, taps: Tensor) -> Tensor:
     wide = F.pad(image[None, None], (3, 3, 3, 3), mode="replicate")
-    rows = F.conv2d(wide, taps.view(1, 1, -1, 1))
-    return F.conv2d(rows, taps.view(1, 1, 1, -1))[0, 0]
+    return smoothed(wide[0, 0], taps)
 
 
 def _halved(image: Tensor) -> Tensor:

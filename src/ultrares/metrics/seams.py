@@ -13,28 +13,31 @@ from ultrares.metrics.pixels import Pixels, as_double
 from ultrares.types import Window
 
 
-def seam_visibility(image: Pixels, *, tile: int) -> float:
+def seam_visibility(image: Pixels, *, tile: int, period: int = 1) -> float:
     """Gradient energy across the borders of tiles over that elsewhere; 1 where no seam can be seen.
 
     The energy is the mean of the squared difference of neighbouring pixels, across and down, over all
-    bands. A pair of pixels lies across a border if a multiple of ``tile`` lies between them.
+    bands. A pair of pixels lies across a border if a multiple of ``tile`` lies between them. Elsewhere are
+    the other pairs that a multiple of ``period`` lies between: the result of a method that works on blocks
+    of pixels may change more from block to block, and that is no seam.
 
     Args:
         image: Shape (C, H, W), any numeric type.
         tile: Side of the tiles in pixels, counted from the first pixel.
+        period: Side of the blocks, usually the scale of the method.
 
     Returns:
         0 and more; not-a-number without borders, or if the image is flat elsewhere.
 
     Raises:
-        InputError: The image is not (C, H, W), or the tile is smaller than 2 pixels.
+        InputError: The image is not (C, H, W), or the tile is no multiple of the period and larger.
     """
     pixels = as_double(image)
     if pixels.ndim != 3:
         raise InputError(f"seams of shape {tuple(pixels.shape)} are not defined: pass (C, H, W)")
     whole = Window(0, 0, *pixels.shape[-2:])
     valid = torch.ones(pixels.shape[-2:], dtype=torch.bool)
-    tally = SeamTally(tile)
+    tally = SeamTally(tile, period)
     tally.add(Patch(Pair(pixels, pixels, valid, ~valid), whole, whole))
     return tally.scores()["seam"]
 
@@ -44,17 +47,20 @@ class SeamTally:
 
     Args:
         tile: Side of the tiles in pixels.
+        period: Side of the blocks that the method works on.
 
     Raises:
-        InputError: It is smaller than 2 pixels.
+        InputError: The tile is no multiple of the period and larger.
     """
 
     halo = 1
 
-    def __init__(self, tile: int) -> None:
-        if tile < 2:
-            raise InputError(f"tile {tile}: seams need tiles of 2 pixels or more")
-        self._tile = tile
+    def __init__(self, tile: int, period: int = 1) -> None:
+        if tile <= period or tile % period:
+            raise InputError(
+                f"tile {tile}: seams need tiles larger than the {period} pixels of a block, and a multiple"
+            )
+        self._tile, self._period = tile, period
         self._sums, self._counts = [0.0, 0.0], [0, 0]
 
     def add(self, patch: Patch) -> None:
@@ -76,9 +82,11 @@ class SeamTally:
             .sum(dim=0)
         )
         usable = valid.narrow(axis, 1, length) & valid.narrow(axis, 0, length)
-        border = (torch.arange(start, start + length) + 1) % self._tile == 0
-        border = border[:, None] if axis == 0 else border[None, :]
-        for kind, chosen in enumerate((usable & border, usable & ~border)):
+        before = torch.arange(start, start + length) + 1
+        border = before % self._tile == 0
+        elsewhere = (before % self._period == 0) & ~border
+        for kind, places in enumerate((border, elsewhere)):
+            chosen = usable & (places[:, None] if axis == 0 else places[None, :])
             self._sums[kind] += float(energy[chosen].sum())
             self._counts[kind] += int(chosen.sum())
 

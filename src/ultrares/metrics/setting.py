@@ -71,13 +71,19 @@ class Setting:
     tile: int | None = None
     tools: Tools = field(default_factory=Tools)
 
+    @property
+    def period(self) -> int:
+        """Side of the blocks that seams are looked for between: the scale, where tiles are whole blocks."""
+        scale, tile = self.scale or 1, self.tile or 1
+        return int(scale) if scale == int(scale) and tile > scale and tile % scale == 0 else 1
+
     def in_words(self) -> dict[str, str]:
         """What the definitions depend on."""
         words = {"peak": f"{self.peak:.10g}"}
         if self.scale is not None:
             words["scale"] = f"{self.scale:g}"
         if self.tile is not None:
-            words["tile"] = str(self.tile)
+            words |= {"tile": str(self.tile), "period": str(self.period)}
         if self.tools.pristine is not None:
             words["niqe"] = self.tools.pristine.name
         return words

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from ultrares.errors import InputError
 from ultrares.metrics.patch import Patch
 from ultrares.metrics.pixels import Pixels, as_doubles
+from ultrares.metrics.smoothing import smoothed
 
 SIDE = 11
 STD = 1.5
@@ -63,9 +64,7 @@ def _local_mean(image: Tensor) -> Tensor:
     """Gaussian-weighted mean at every place of (C, H, W) where the window fits."""
     offset = torch.arange(SIDE, dtype=torch.float64) - (SIDE - 1) / 2
     weights = torch.exp(-0.5 * (offset / STD) ** 2)
-    weights = weights / weights.sum()
-    rows = F.conv2d(image[:, None], weights.view(1, 1, -1, 1))
-    return F.conv2d(rows, weights.view(1, 1, 1, -1))[:, 0]
+    return smoothed(image, weights / weights.sum())
 
 
 class SimilarityTally:

@@ -97,7 +97,7 @@ FAMILIES = (
     Family(("mtf50",), lambda _: TransferTally(), _nothing),
     Family(
         ("seam",),
-        lambda s: SeamTally(s.tile or 0),
+        lambda s: SeamTally(s.tile or 0, s.period),
         lambda s: "" if s.tile else "needs the side of the tiles: pass it as tile",
     ),
     Family(("niqe",), _naturalness, _lacks_naturalness),
