@@ -41,8 +41,9 @@ class Named(NamedTuple):
     def read(self, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
         """Doubles and validity of the bands that carry light, both (C, h, w), zero where not valid."""
         pixels, valid = self.source.read(window)
-        doubles = np.where(valid[self.lit], pixels[self.lit].astype(np.float64), 0.0)
-        return torch.from_numpy(doubles), torch.from_numpy(valid[self.lit])
+        doubles, usable = pixels[self.lit].astype(np.float64), valid[self.lit]
+        doubles[~usable] = 0
+        return torch.from_numpy(doubles), torch.from_numpy(usable)
 
 
 class RasterPair:

@@ -94,7 +94,7 @@ def evaluate_rasters(
 
 def _add_up(suite: Suite, pair: RasterPair, progress: Progress | None) -> None:
     done, total = 0, pair.shape.height * pair.shape.width
-    for patch in patches(pair.shape, pair.read, halo=suite.halo):
+    for patch in patches(pair.shape, pair.read, halo=suite.halo, side=suite.side):
         suite.add(patch)
         done += patch.core.height * patch.core.width
         if progress is not None:

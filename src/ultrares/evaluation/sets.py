@@ -13,7 +13,7 @@ from ultrares.evaluation.pair import Named, RasterPair
 from ultrares.metrics.extractors import FeatureExtractor
 from ultrares.metrics.frechet import Features, fid
 from ultrares.metrics.kernel_distance import kid
-from ultrares.metrics.patch import SIDE
+from ultrares.metrics.patch import WIDE_SIDE
 from ultrares.metrics.setting import levels
 from ultrares.scene.source import RasterSource
 from ultrares.scene.windows import tiles, whole
@@ -74,7 +74,7 @@ def _features(
                 f"{estimate} has {pair.bands} bands: features need red, green and blue"
             )
         floor, span = levels(peak, pair.extent())
-        for window in tiles(whole(pair.shape), SIDE):
+        for window in tiles(whole(pair.shape), WIDE_SIDE):
             if min(window.height, window.width) < extractor.minimum_side:
                 continue
             pixels = pair.read(window)

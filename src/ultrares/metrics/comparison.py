@@ -139,6 +139,7 @@ def score(  # noqa: PLR0913 - its keywords are what the figures depend on
         setting.shape,
         lambda window: Pair(*as_pair(ours.part(window), true.part(window))),
         halo=suite.halo,
+        side=suite.side,
     ):
         suite.add(patch)
     extra: dict[str, float] = {}

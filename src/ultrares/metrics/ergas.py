@@ -6,7 +6,7 @@ import math
 
 from ultrares.errors import InputError
 from ultrares.metrics.error_sums import ErrorSums
-from ultrares.metrics.patch import Patch
+from ultrares.metrics.patch import SIDE, Patch
 from ultrares.metrics.pixels import Pixels, as_doubles
 
 
@@ -48,6 +48,7 @@ class ErgasTally:
     """
 
     halo = 0
+    side = SIDE
 
     def __init__(self, bands: int, scale: float) -> None:
         self._sums, self._scale = ErrorSums(bands), scale

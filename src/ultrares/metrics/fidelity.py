@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ultrares.metrics.error_sums import ErrorSums, decibels
-from ultrares.metrics.patch import Patch
+from ultrares.metrics.patch import SIDE, Patch
 from ultrares.metrics.pixels import Pixels
 
 
@@ -87,6 +87,7 @@ class FidelityTally:
     """
 
     halo = 0
+    side = SIDE
 
     def __init__(self, bands: int, peak: float) -> None:
         self._sums, self._peak = ErrorSums(bands), peak

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ultrares.errors import InputError
-from ultrares.metrics.patch import Patch
+from ultrares.metrics.patch import SIDE, Patch
 from ultrares.metrics.pixels import Pixels, as_doubles
 
 MOST_LEVELS = 65_536
@@ -53,6 +53,7 @@ class HistogramTally:
     """
 
     halo = 0
+    side = SIDE
 
     def __init__(self, bands: int, lowest: float, highest: float, *, whole_numbers: bool) -> None:
         exact = whole_numbers and highest - lowest < MOST_LEVELS

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.errors import InputError, ModelError
-from ultrares.metrics.patch import SIDE, Patch
+from ultrares.metrics.patch import WIDE_SIDE, Patch
 from ultrares.metrics.pixels import Pixels, as_doubles
 
 FEATURES = "alexnet_features_imagenet.safetensors"
@@ -92,12 +92,14 @@ class Lpips:
                 f"LPIPS of shape {tuple(one.shape)} is not defined: pass red, green and blue "
                 f"of at least {MINIMUM_SIDE} x {MINIMUM_SIDE} pixels"
             )
-        both = torch.stack([one, other]) * (2 / peak) - 1
         distance = torch.zeros(())
         with torch.inference_mode():
-            for features, head in zip(self.features(both.float()), self._heads, strict=True):
-                unit = features / (features.norm(dim=1, keepdim=True) + 1e-10)
-                difference = (unit[:1] - unit[1:]).square()
+            # one after the other, because the first layer takes most of the memory
+            ours, true = (
+                self.features((image[None] * (2 / peak) - 1).float()) for image in (one, other)
+            )
+            for mine, its, head in zip(ours, true, self._heads, strict=True):
+                difference = (_unit(mine) - _unit(its)).square()
                 distance = distance + F.conv2d(difference, head).mean()
         return float(distance)
 
@@ -130,7 +132,7 @@ class PerceptionTally:
     """
 
     halo = 0
-    grain = SIDE
+    side = WIDE_SIDE
 
     def __init__(self, distance: Lpips, *, floor: float, peak: float) -> None:
         self._distance, self._floor, self._peak = distance, floor, peak
@@ -139,12 +141,12 @@ class PerceptionTally:
     def add(self, patch: Patch) -> None:
         """Count the core of a patch, square by square."""
         rows, cols = patch.inner
-        for top in range(rows.start, rows.stop, SIDE):
-            for left in range(cols.start, cols.stop, SIDE):
+        for top in range(rows.start, rows.stop, WIDE_SIDE):
+            for left in range(cols.start, cols.stop, WIDE_SIDE):
                 self._add_square(
                     patch,
-                    slice(top, min(top + SIDE, rows.stop)),
-                    slice(left, min(left + SIDE, cols.stop)),
+                    slice(top, min(top + WIDE_SIDE, rows.stop)),
+                    slice(left, min(left + WIDE_SIDE, cols.stop)),
                 )
 
     def _add_square(self, patch: Patch, rows: slice, cols: slice) -> None:
@@ -161,6 +163,11 @@ class PerceptionTally:
     def scores(self) -> dict[str, float]:
         """``lpips``."""
         return {"lpips": self._sum / self._area if self._area else math.nan}
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Features (1, D, h, w) of unit length at each place."""
+    return features / (features.norm(dim=1, keepdim=True) + 1e-10)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

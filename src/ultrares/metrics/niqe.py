@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ultrares.errors import InputError, ModelError
 from ultrares.metrics.grey import luminance
-from ultrares.metrics.patch import Pair, Patch
+from ultrares.metrics.patch import SIDE, Pair, Patch
 from ultrares.metrics.pixels import Pixels, as_double
 from ultrares.metrics.smoothing import smoothed
 from ultrares.types import Shape, Window
@@ -171,7 +171,7 @@ class NaturalnessTally:
     """
 
     halo = HALO
-    grain = BLOCK
+    side = SIDE
 
     def __init__(self, pristine: Pristine, shape: Shape, *, floor: float, peak: float) -> None:
         self._floor, self._factor = floor, 255 / peak

@@ -11,8 +11,12 @@ from torch import Tensor
 
 from ultrares.types import Shape, Window
 
-SIDE = 960
-"""Side of the squares that images are compared in: a multiple of every metric's grain."""
+SIDE = 576
+"""Side of the squares that images are compared in: a multiple of 96 and 64, which metrics look at as one."""
+
+WIDE_SIDE = 960
+"""The same where a network looks at the squares: a multiple of 96 and 64 too, and larger than most images
+that networks are compared on, which it then sees whole."""
 
 
 class Pair(NamedTuple):
@@ -56,7 +60,10 @@ class Patch:
         """Valid pixels of the core, of the estimate and of the truth, both (C, n)."""
         inside = (slice(None), *self.inner)
         valid = self.pair.valid[self.inner]
-        return self.pair.estimate[inside][:, valid], self.pair.truth[inside][:, valid]
+        images = self.pair.estimate[inside], self.pair.truth[inside]
+        if bool(valid.all()):
+            return images[0].flatten(1), images[1].flatten(1)
+        return images[0][:, valid], images[1][:, valid]
 
 
 class Tally(Protocol):
@@ -65,6 +72,10 @@ class Tally(Protocol):
     @property
     def halo(self) -> int:
         """Pixels around a core that its share depends on."""
+
+    @property
+    def side(self) -> int:
+        """Side of the squares it is added up over, :data:`SIDE` or :data:`WIDE_SIDE`."""
 
     def add(self, patch: Patch) -> None:
         """Count the core of a patch."""
@@ -82,7 +93,7 @@ def patches(
         shape: Height and width of both images.
         read: Returns a window of both.
         halo: Pixels around each square.
-        side: Side of the squares, a multiple of the grains of the metrics.
+        side: Side of the squares, a multiple of those that metrics look at as one.
     """
     for row in range(0, shape.height, side):
         for col in range(0, shape.width, side):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ultrares.errors import InputError
-from ultrares.metrics.patch import Pair, Patch
+from ultrares.metrics.patch import SIDE, Pair, Patch
 from ultrares.metrics.pixels import Pixels, as_doubles
 from ultrares.types import Window
 
@@ -52,7 +52,7 @@ class TransferTally:
     """Cross-spectrum and power spectrum by frequency, added up over squares of valid pixels."""
 
     halo = 0
-    grain = BLOCK
+    side = SIDE
 
     def __init__(self) -> None:
         hann = torch.hann_window(BLOCK, periodic=True, dtype=torch.float64)

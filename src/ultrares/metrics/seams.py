@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ultrares.errors import InputError
-from ultrares.metrics.patch import Pair, Patch
+from ultrares.metrics.patch import SIDE, Pair, Patch
 from ultrares.metrics.pixels import Pixels, as_double
 from ultrares.types import Window
 
@@ -54,6 +54,7 @@ class SeamTally:
     """
 
     halo = 1
+    side = SIDE
 
     def __init__(self, tile: int, period: int = 1) -> None:
         if tile <= period or tile % period:

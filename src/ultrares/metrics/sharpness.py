@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from ultrares.errors import InputError
-from ultrares.metrics.patch import Patch
+from ultrares.metrics.patch import SIDE, Patch
 from ultrares.metrics.pixels import Pixels, as_double
 
 
@@ -45,6 +45,7 @@ class GradientTally:
     """The average gradients of both images, added up patch by patch."""
 
     halo = 1
+    side = SIDE
 
     def __init__(self) -> None:
         self._estimate, self._truth, self._count = 0.0, 0.0, 0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ultrares.errors import InputError
-from ultrares.metrics.patch import Patch
+from ultrares.metrics.patch import SIDE, Patch
 from ultrares.metrics.pixels import Pixels, as_doubles
 
 
@@ -52,6 +52,7 @@ class AngleTally:
     """The spectral angle, added up patch by patch."""
 
     halo = 0
+    side = SIDE
 
     def __init__(self) -> None:
         self._sum, self._count = 0.0, 0

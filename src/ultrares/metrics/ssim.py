@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.errors import InputError
-from ultrares.metrics.patch import Patch
+from ultrares.metrics import patch as patches
 from ultrares.metrics.pixels import Pixels, as_doubles
 from ultrares.metrics.smoothing import smoothed
 
@@ -75,11 +75,12 @@ class SimilarityTally:
     """
 
     halo = SIDE // 2
+    side = patches.SIDE
 
     def __init__(self, peak: float) -> None:
         self._peak, self._sum, self._count = peak, 0.0, 0
 
-    def add(self, patch: Patch) -> None:
+    def add(self, patch: patches.Patch) -> None:
         """Count the places whose centre lies in the core of a patch."""
         if min(patch.window.height, patch.window.width) < SIDE:
             return

@@ -15,7 +15,7 @@ from ultrares.metrics.fidelity import FidelityTally
 from ultrares.metrics.histogram import HistogramTally
 from ultrares.metrics.lpips import PerceptionTally
 from ultrares.metrics.niqe import MINIMUM_SIDE, NaturalnessTally
-from ultrares.metrics.patch import Patch, Tally
+from ultrares.metrics.patch import SIDE, Patch, Tally
 from ultrares.metrics.resolution import TransferTally
 from ultrares.metrics.scores import Scores
 from ultrares.metrics.seams import SeamTally
@@ -187,6 +187,11 @@ class Suite:
         """Pixels around a core that the metrics need."""
         return max((tally.halo for _, tally in self._families), default=0)
 
+    @property
+    def side(self) -> int:
+        """Side of the squares that the metrics are added up over."""
+        return max((tally.side for _, tally in self._families), default=SIDE)
+
     def add(self, patch: Patch) -> None:
         """Count the core of a patch."""
         self._coverage.add(patch)
@@ -235,6 +240,8 @@ def as_pair(
     """
     ours, true = estimate[1].all(dim=0), truth[1].all(dim=0)
     valid = ours & true
+    if bool(valid.all()):
+        return estimate[0], truth[0], valid, ~valid
     return (
         torch.where(valid, estimate[0], 0.0),
         torch.where(valid, truth[0], 0.0),
