@@ -110,6 +110,9 @@ def test_a_table_of_other_settings_is_left_alone(pairs: tuple[Path, Path], tmp_p
         evaluate(*pairs, metrics=["ssim"], csv=table)
     with pytest.raises(OutputError, match="other settings"):
         evaluate(*pairs, metrics=["psnr"], peak=100, csv=table)
+    table.write_text(table.read_text().replace(",5760,", ",many,"))
+    with pytest.raises(OutputError, match="no row of figures"):
+        evaluate(*pairs, metrics=["psnr"], csv=table)
 
 
 def test_a_pair_that_does_not_fit_stops_no_other(

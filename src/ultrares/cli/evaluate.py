@@ -11,7 +11,6 @@ import typer
 
 from ultrares.cli.console import complain, say, say_json
 from ultrares.cli.options import AsJson
-from ultrares.cli.progress import progress_on_stderr
 
 if TYPE_CHECKING:
     from ultrares.evaluation.folders import FolderScores
@@ -65,9 +64,11 @@ def evaluate(  # noqa: PLR0913 - its options are what the figures depend on
     Rasters of any size are read part by part. Exits 1 when an image cannot be compared.
     """
     from ultrares import api
+    from ultrares.cli.progress import images, megapixels, progress_on_stderr
     from ultrares.evaluation.folders import FolderScores
 
-    with progress_on_stderr("evaluating") as progress:
+    speed = images if estimate.is_dir() else megapixels
+    with progress_on_stderr("evaluating", speed) as progress:
         found = api.evaluate(
             estimate,
             truth,

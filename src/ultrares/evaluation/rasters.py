@@ -25,7 +25,7 @@ from ultrares.scene.windows import clipped, tiles, whole
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Shape, Window
 
-BLOCK_CACHE = 200_000_000
+BLOCK_CACHE = 100_000_000
 """Bytes of decoded blocks that GDAL keeps: rows of a file without tiles are read once for each window."""
 
 Progress = Callable[[int, int], None]

@@ -89,8 +89,13 @@ class Table:
             raise OutputError(
                 f"{path} is no table of these metrics: choose another file, or remove it"
             )
-        for line in lines:
-            self._keep(path, line)
+        try:
+            for line in lines:
+                self._keep(path, line)
+        except (ValueError, KeyError) as error:
+            raise OutputError(
+                f"{path} has a line that is no row of figures ({error}): choose another file, or remove it"
+            ) from error
 
     def _keep(self, path: Path, line: list[str]) -> None:
         cells = dict(zip(self._head, line, strict=False))

@@ -123,7 +123,9 @@ class Naturalness:
     def __init__(self, pristine: Pristine, shape: Shape) -> None:
         self._pristine = pristine
         self._shape = Shape(shape.height // BLOCK * BLOCK, shape.width // BLOCK * BLOCK)
-        self._found: list[Features] = []
+        # One block for all, because small arrays kept between large ones would keep those from being freed.
+        squares = (self._shape.height // BLOCK) * (self._shape.width // BLOCK)
+        self._found, self._count = np.empty((squares, FEATURES)), 0
 
     def add(self, image: Tensor, valid: Tensor, patch: Patch) -> None:
         """Count the squares of a patch's core; (C, h, w) in 0 to 255 and validity (h, w)."""
@@ -144,17 +146,19 @@ class Naturalness:
             first = full[row : row + BLOCK, col : col + BLOCK]
             second = half[row // 2 : (row + BLOCK) // 2, col // 2 : (col + BLOCK) // 2]
             one_sided = self._pristine.one_sided
-            self._found.append(
-                np.concatenate([_features(part, one_sided=one_sided) for part in (first, second)])
+            self._found[self._count] = np.concatenate(
+                [_features(part, one_sided=one_sided) for part in (first, second)]
             )
+            self._count += 1
 
     def score(self) -> float:
         """The distance; not-a-number if the image is too small or fewer than 4 squares are known."""
-        known = [features for features in self._found if np.isfinite(features).all()]
+        found = self._found[: self._count]
+        known = found[np.isfinite(found).all(axis=1)]
         if min(self._shape) < MINIMUM_SIDE or len(known) < 4:
             return math.nan
-        mean = np.nanmean(np.stack(self._found), axis=0)
-        covariance = np.cov(np.stack(known), rowvar=False)
+        mean = np.nanmean(found, axis=0)
+        covariance = np.cov(known, rowvar=False)
         difference = self._pristine.mean - mean
         precision = np.linalg.pinv((self._pristine.covariance + covariance) / 2, hermitian=True)
         return math.sqrt(float(difference @ precision @ difference))
