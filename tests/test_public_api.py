@@ -16,6 +16,7 @@ PUBLIC = [
     "__version__",
     "check",
     "degrade",
+    "evaluate",
     "load",
     "models",
     "upscale_scene",

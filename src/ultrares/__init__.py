@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ultrares.api import check, degrade, load, upscale_scene
+    from ultrares.api import check, degrade, evaluate, load, upscale_scene
     from ultrares.backbones.wrap import Backbone
     from ultrares.catalogue import models
     from ultrares.errors import UltraresError
@@ -25,6 +25,7 @@ __all__ = [
     "__version__",
     "check",
     "degrade",
+    "evaluate",
     "load",
     "models",
     "upscale_scene",
@@ -36,6 +37,7 @@ _HOMES = {
     "UltraresError": "ultrares.errors",
     "check": "ultrares.api",
     "degrade": "ultrares.api",
+    "evaluate": "ultrares.api",
     "load": "ultrares.api",
     "models": "ultrares.catalogue",
     "upscale_scene": "ultrares.api",

@@ -19,7 +19,10 @@ from ultrares.catalogue import (
     residual_loader,
 )
 from ultrares.errors import OptionError, OutputError
+from ultrares.evaluation.files import evaluate
+from ultrares.evaluation.folders import FolderScores
 from ultrares.methods.cascade import MAX_SCALE
+from ultrares.metrics.scores import Scores
 from ultrares.model import Model, along, check_spread
 from ultrares.reports import DegradeReport, ModelInfo, UpscaleReport
 from ultrares.scene.budget import cache_for, parse_memory, tile_for
@@ -42,13 +45,16 @@ from ultrares.types import Backbone, Mode
 __all__ = [
     "EMBEDDED",
     "DegradeReport",
+    "FolderScores",
     "Model",
     "ModelInfo",
+    "Scores",
     "UpscaleReport",
     "check",
     "degrade",
     "describe_model",
     "describe_raster",
+    "evaluate",
     "load",
     "locate",
     "models",

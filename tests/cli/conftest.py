@@ -79,6 +79,7 @@ class FakeApi:
     calls: list[tuple[str, tuple[object, ...], dict[str, Any]]] = field(default_factory=list)
     failure: BaseException | None = None
     problems: list[str] = field(default_factory=list)
+    scores: object = None
     models: list[FakeModelInfo] = field(default_factory=lambda: [FakeModelInfo("double")])
 
     def module(self) -> ModuleType:
@@ -97,6 +98,7 @@ class FakeApi:
             "describe_model": lambda name: {"name": name, "licence": "Apache-2.0"},
             "models": lambda: self.models,
             "load": self._load,
+            "evaluate": lambda *_, **__: self.scores,
         }
         module = ModuleType("ultrares.api")
         for name, answer in answers.items():

@@ -47,7 +47,7 @@ def test_alexnet_is_that_of_lpips() -> None:
     net = alexnet(1, 2, 3, 4, 5)
     net.load_state_dict(load_file(weights))
     image = torch.rand(1, 3, 64, 64)
-    theirs = Lpips(weights.parent)._features(2 * image - 1)
+    theirs = Lpips(weights.parent).features(2 * image - 1)
     for ours, other in zip(net(image), theirs, strict=True):
         # Their statistics are rounded to three figures.
         torch.testing.assert_close(ours, other, atol=0.02, rtol=0.02)

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 import ultrares
 from ultrares.backbones.systems import SYSTEMS
 from ultrares.errors import ModelError, OptionError
-from ultrares.methods.saved import WEIGHTS, BackboneConfig, load_model, read_manifest
+from ultrares.methods.saved import BackboneConfig, load_model, read_manifest
+from ultrares.methods.weights import WEIGHTS
 from ultrares.training import loop
 from ultrares.training.execution import Execution
 from ultrares.training.recipe import SystemRecipe, find_recipe, read_any_recipe, read_recipe

@@ -12,6 +12,7 @@ from ultrares.cli.check import check
 from ultrares.cli.console import say, sentences
 from ultrares.cli.degrade import degrade
 from ultrares.cli.doctor import doctor
+from ultrares.cli.evaluate import evaluate
 from ultrares.cli.info import info
 from ultrares.cli.models import models
 from ultrares.cli.train import train
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (upscale, check, info, models, doctor, degrade, train):
+for command in (upscale, check, evaluate, info, models, doctor, degrade, train):
     app.command()(command)
 
 

@@ -28,17 +28,32 @@ MOST_LINES = 10
 SECONDS_BETWEEN_LINES = 5.0
 
 
-class ThroughputColumn(ProgressColumn):
-    """Output megapixels a second."""
-
-    def render(self, task: Task) -> Text:
-        """The recent throughput, or a placeholder before there is one."""
-        return Text("- MPix/s" if task.speed is None else megapixels(task.speed))
-
-
 def megapixels(speed: float) -> str:
     """A speed in pixels a second."""
     return f"{speed / 1e6:.2f} MPix/s"
+
+
+def images(speed: float) -> str:
+    """A speed in images a second."""
+    return f"{speed:.2f} images/s"
+
+
+class ThroughputColumn(ProgressColumn):
+    """What is done a second, output megapixels unless it is said otherwise.
+
+    Args:
+        in_words: A speed, in whatever is counted a second, as a person reads it.
+    """
+
+    def __init__(self, in_words: Callable[[float], str] = megapixels) -> None:
+        super().__init__()
+        self._in_words = in_words
+
+    def render(self, task: Task) -> Text:
+        """The recent throughput, or a placeholder before there is one."""
+        if task.speed is None:
+            return Text(f"- {self._in_words(0).partition(' ')[2]}")
+        return Text(self._in_words(task.speed))
 
 
 class PlainLines:
@@ -82,23 +97,26 @@ class PlainLines:
 
 
 @contextmanager
-def progress_on_stderr(label: str) -> Iterator[Report]:
+def progress_on_stderr(
+    label: str, in_words: Callable[[float], str] = megapixels
+) -> Iterator[Report]:
     """Show progress on stderr while the block runs.
 
     Args:
         label: What is being done, in one word.
+        in_words: A speed, in whatever is counted a second, as a person reads it.
 
     Yields:
         The function to report progress to.
     """
     if not sys.stderr.isatty():
-        yield PlainLines(label, sys.stderr)
+        yield PlainLines(label, sys.stderr, in_words=in_words)
         return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
-        ThroughputColumn(),
+        ThroughputColumn(in_words),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.errors import InputError, ModelError
+from ultrares.metrics.patch import WIDE_SIDE, Patch
 from ultrares.metrics.pixels import Pixels, as_doubles
 
 FEATURES = "alexnet_features_imagenet.safetensors"
@@ -90,17 +92,19 @@ class Lpips:
                 f"LPIPS of shape {tuple(one.shape)} is not defined: pass red, green and blue "
                 f"of at least {MINIMUM_SIDE} x {MINIMUM_SIDE} pixels"
             )
-        both = torch.stack([one, other]) * (2 / peak) - 1
         distance = torch.zeros(())
         with torch.inference_mode():
-            for features, head in zip(self._features(both.float()), self._heads, strict=True):
-                unit = features / (features.norm(dim=1, keepdim=True) + 1e-10)
-                difference = (unit[:1] - unit[1:]).square()
+            # one after the other, because the first layer takes most of the memory
+            ours, true = (
+                self.features((image[None] * (2 / peak) - 1).float()) for image in (one, other)
+            )
+            for mine, its, head in zip(ours, true, self._heads, strict=True):
+                difference = (_unit(mine) - _unit(its)).square()
                 distance = distance + F.conv2d(difference, head).mean()
         return float(distance)
 
-    def _features(self, images: Tensor) -> list[Tensor]:
-        """What each layer answers to images (B, 3, H, W) in [-1, 1]."""
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What each layer answers to images (B, 3, H, W), single precision in [-1, 1]."""
         state = (images - images.new_tensor(SHIFT).view(1, 3, 1, 1)) / images.new_tensor(
             SCALE
         ).view(1, 3, 1, 1)
@@ -113,6 +117,57 @@ class Lpips:
             )
             answers.append(state)
         return answers
+
+
+class PerceptionTally:
+    """LPIPS, averaged by area over the squares of 960 x 960 pixels that are valid throughout.
+
+    A smaller image is one square, which gives the usual figure. The last squares of a row or column
+    are as small as what is left, and skipped below 32 pixels.
+
+    Args:
+        distance: The network with its weights.
+        floor: The value that counts as black.
+        peak: How much brighter white is.
+    """
+
+    halo = 0
+    side = WIDE_SIDE
+
+    def __init__(self, distance: Lpips, *, floor: float, peak: float) -> None:
+        self._distance, self._floor, self._peak = distance, floor, peak
+        self._sum, self._area = 0.0, 0
+
+    def add(self, patch: Patch) -> None:
+        """Count the core of a patch, square by square."""
+        rows, cols = patch.inner
+        for top in range(rows.start, rows.stop, WIDE_SIDE):
+            for left in range(cols.start, cols.stop, WIDE_SIDE):
+                self._add_square(
+                    patch,
+                    slice(top, min(top + WIDE_SIDE, rows.stop)),
+                    slice(left, min(left + WIDE_SIDE, cols.stop)),
+                )
+
+    def _add_square(self, patch: Patch, rows: slice, cols: slice) -> None:
+        valid = patch.pair.valid[rows, cols]
+        if min(valid.shape) < MINIMUM_SIDE or not valid.all():
+            return
+        estimate, truth = (
+            image[:3, rows, cols] - self._floor for image in (patch.pair.estimate, patch.pair.truth)
+        )
+        area = valid.numel()
+        self._sum += area * self._distance(estimate, truth, peak=self._peak)
+        self._area += area
+
+    def scores(self) -> dict[str, float]:
+        """``lpips``."""
+        return {"lpips": self._sum / self._area if self._area else math.nan}
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Features (1, D, h, w) of unit length at each place."""
+    return features / (features.norm(dim=1, keepdim=True) + 1e-10)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from ultrares.errors import InputError
+from ultrares.metrics.patch import SIDE, Patch
 from ultrares.metrics.pixels import Pixels, as_doubles
 
 
@@ -33,11 +35,34 @@ def sam(estimate: Pixels, truth: Pixels) -> float:
             f"the spectral angle of shape {tuple(one.shape)} is not defined: pass (C, H, W) with "
             "two bands or more"
         )
+    angles = _angles(one.flatten(1), other.flatten(1))
+    return math.degrees(float(angles.mean())) if len(angles) else math.nan
+
+
+def _angles(one: Tensor, other: Tensor) -> Tensor:
+    """Angles in radians between spectra (C, n), of those that have a direction."""
     norm_one, norm_other = one.norm(dim=0), other.norm(dim=0)
     defined = (norm_one > 0) & (norm_other > 0)
-    if not defined.any():
-        return math.nan
     u = one[:, defined] / norm_one[defined]
     v = other[:, defined] / norm_other[defined]
-    angles = 2 * torch.atan2((u - v).norm(dim=0), (u + v).norm(dim=0))
-    return math.degrees(float(angles.mean()))
+    return 2 * torch.atan2((u - v).norm(dim=0), (u + v).norm(dim=0))
+
+
+class AngleTally:
+    """The spectral angle, added up patch by patch."""
+
+    halo = 0
+    side = SIDE
+
+    def __init__(self) -> None:
+        self._sum, self._count = 0.0, 0
+
+    def add(self, patch: Patch) -> None:
+        """Count the core of a patch."""
+        angles = _angles(*patch.counted)
+        self._sum += float(angles.sum())
+        self._count += len(angles)
+
+    def scores(self) -> dict[str, float]:
+        """``sam``, in degrees."""
+        return {"sam": math.degrees(self._sum / self._count) if self._count else math.nan}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.errors import InputError
+from ultrares.metrics import patch as patches
 from ultrares.metrics.pixels import Pixels, as_doubles
+from ultrares.metrics.smoothing import smoothed
 
 SIDE = 11
 STD = 1.5
@@ -38,6 +42,11 @@ def ssim(estimate: Pixels, truth: Pixels, *, peak: float = 255.0) -> float:
             f"SSIM of shape {tuple(one.shape)} is not defined: pass (C, H, W) of at least "
             f"{SIDE} x {SIDE} pixels"
         )
+    return float(_similarity(one, other, peak).mean())
+
+
+def _similarity(one: Tensor, other: Tensor, peak: float) -> Tensor:
+    """Similarity at every place of (C, H, W) where the window fits, (C, H - 10, W - 10)."""
     # The statistics do not change when both images move together; small numbers cancel better.
     shift = other.mean()
     mean_one, mean_other = _local_mean(one - shift), _local_mean(other - shift)
@@ -48,13 +57,44 @@ def ssim(estimate: Pixels, truth: Pixels, *, peak: float = 255.0) -> float:
     c1, c2 = (K1 * peak) ** 2, (K2 * peak) ** 2
     luminance = (2 * mean_one * mean_other + c1) / (mean_one.square() + mean_other.square() + c1)
     structure = (2 * covariance + c2) / (variance_one + variance_other + c2)
-    return float((luminance * structure).mean())
+    return luminance * structure
 
 
 def _local_mean(image: Tensor) -> Tensor:
     """Gaussian-weighted mean at every place of (C, H, W) where the window fits."""
     offset = torch.arange(SIDE, dtype=torch.float64) - (SIDE - 1) / 2
     weights = torch.exp(-0.5 * (offset / STD) ** 2)
-    weights = weights / weights.sum()
-    rows = F.conv2d(image[:, None], weights.view(1, 1, -1, 1))
-    return F.conv2d(rows, weights.view(1, 1, 1, -1))[:, 0]
+    return smoothed(image, weights / weights.sum())
+
+
+class SimilarityTally:
+    """Structural similarity, added up patch by patch over places whose whole window is valid.
+
+    Args:
+        peak: Largest value the data can take.
+    """
+
+    halo = SIDE // 2
+    side = patches.SIDE
+
+    def __init__(self, peak: float) -> None:
+        self._peak, self._sum, self._count = peak, 0.0, 0
+
+    def add(self, patch: patches.Patch) -> None:
+        """Count the places whose centre lies in the core of a patch."""
+        if min(patch.window.height, patch.window.width) < SIDE:
+            return
+        # The map begins at the first place whose window fits, half a window into the patch.
+        centres = tuple(
+            slice(max(part.start - self.halo, 0), part.stop - self.halo) for part in patch.inner
+        )
+        spoilt = (~patch.pair.valid)[None].float()
+        usable = (F.max_pool2d(spoilt, SIDE, stride=1)[0] == 0)[centres]
+        for one, other in zip(patch.pair.estimate, patch.pair.truth, strict=True):
+            here = _similarity(one[None], other[None], self._peak)[0][centres][usable]
+            self._sum += float(here.sum())
+            self._count += len(here)
+
+    def scores(self) -> dict[str, float]:
+        """``ssim``."""
+        return {"ssim": self._sum / self._count if self._count else math.nan}
