@@ -34,6 +34,7 @@ class FakeUpscaleReport:
     reference: str | None = None
     uncertainty: str | None = None
     reference_shift: tuple[float, float] | None = None
+    moved: float = 0.0
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -110,7 +111,7 @@ class FakeApi:
         reference, uncertainty = options["reference"], options["uncertainty"]
         return FakeUpscaleReport(
             str(target),
-            scale=options["scale"],
+            scale=options["scale"] or 2.5,
             draws=options["draws"],
             reference=None if reference is None else str(reference),
             uncertainty=None if uncertainty is None else str(uncertainty),

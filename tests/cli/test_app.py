@@ -36,6 +36,7 @@ def test_version_is_that_of_the_package(run):
         ("upscale",),
         ("upscale", "in.tif", "out.tif"),
         ("upscale", "in.tif", "out.tif", "--scale", "four"),
+        ("upscale", "in.tif", "out.tif", "--scale", "4", "--gsd", "2"),
         ("upscale", "in.tif", "out.tif", "--scale", "4", "--mode", "artistic"),
         ("upscale", "in.tif", "out.tif", "--scale", "4", "--draws", "0"),
         ("upscale", "in.tif", "out.tif", "--scale", "4", "--aoi", "1 2 3"),

@@ -23,6 +23,8 @@ def test_upscale_ends_in_one_line(run, api):
     assert callable(options.pop("progress"))
     assert options == {
         "scale": 4.0,
+        "gsd": None,
+        "like": None,
         "model": None,
         "reference": None,
         "mode": "fidelity",
@@ -49,6 +51,8 @@ def test_upscale_hands_every_option_on(run, api):
     del options["progress"]
     assert options == {
         "scale": 3.5,
+        "gsd": None,
+        "like": None,
         "model": "m",
         "reference": Path("r.tif"),
         "mode": "perceptual",
@@ -62,6 +66,14 @@ def test_upscale_hands_every_option_on(run, api):
         "aoi": (-33.0, -8.0, -32.5, -7.0),
         "overwrite": True,
     }
+
+
+@pytest.mark.parametrize("way", ["--gsd 2.5", "--like grid.tif"])
+def test_upscale_takes_a_pixel_size_or_a_grid_instead(run, api, way):
+    assert run(*f"upscale in.tif out.tif {way}".split()).status == 0
+    ((_, _, options),) = api.calls
+    assert options["scale"] is None
+    assert {str(options["gsd"]), str(options["like"])} == {way.split()[1], "None"}
 
 
 @pytest.mark.usefixtures("api")

@@ -81,6 +81,8 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
     json: AsJson = False,
 ) -> None:
     """Make a scene finer; its block means stay those of the input."""
+    if sum(given is not None for given in (scale, gsd, like)) != 1:
+        raise typer.BadParameter("pass exactly one of --scale, --gsd and --like")
     from ultrares import api
     from ultrares.cli.progress import progress_on_stderr
 
