@@ -37,7 +37,9 @@ def enlarged(image: np.ndarray, side: int) -> np.ndarray:
     return fine[0].round().clamp(0, 255).byte().numpy()
 
 
-def results(models: dict[str, Model], coarse: np.ndarray, side: int, sensor: str) -> dict[str, np.ndarray]:
+def results(
+    models: dict[str, Model], coarse: np.ndarray, side: int, sensor: str
+) -> dict[str, np.ndarray]:
     """Every method's image of one tile, unsigned bytes (3, side, side)."""
     scale = side / coarse.shape[-1]
 
@@ -63,7 +65,11 @@ def main(
     """Print PSNR and LPIPS over the scale."""
     parsed, lpips = parse_sensor(sensor), Lpips(data_folder("metrics"))
     default = ultrares.load()
-    models = {"operator": ultrares.load(model), "residual": default, "fixed": default.without_residual()}
+    models = {
+        "operator": ultrares.load(model),
+        "residual": default,
+        "fixed": default.without_residual(),
+    }
     truths = tiles(limit)
     print(f"{len(truths)} tiles, sensor {sensor}, PSNR in dB / LPIPS\n")
     header("scale", "taken", *NAMES, "operator over bicubic, dB")

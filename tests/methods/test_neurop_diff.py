@@ -8,15 +8,17 @@ import torch
 from torch import nn
 
 from ultrares.errors import ModelError
-from ultrares.methods.neurop_diff import ScaledStds
+from ultrares.methods.grid_prior import ScaledStds
 from ultrares.methods.place import Solve
 from ultrares.methods.saved_operator import (
     GridDenoiserConfig,
     OperatorConfig,
     OperatorManifest,
+    PixelDenoiserConfig,
     SavedOperator,
     build_grid_denoiser,
     build_operator,
+    build_pixel_denoiser,
     grid_prior,
     load_operator,
     save_operator,
@@ -126,3 +128,27 @@ def test_the_residual_s_size_is_interpolated_in_the_logarithm() -> None:
     assert stds.at(2**0.75).stds[2] == pytest.approx(0.01 * 2**1.5)
     assert stds.at(8.0).stds[3] == pytest.approx(0.64)
     assert stds.at(20.0).stds[3] == pytest.approx(0.64)
+
+
+def test_the_paper_s_size() -> None:
+    with torch.device("meta"):
+        count = sum(p.numel() for p in build_pixel_denoiser(PixelDenoiserConfig()).parameters())
+    assert count == pytest.approx(47.5e6, rel=0.1)
+
+
+def test_the_paper_s_denoiser_draws_on_pixels(tmp_path: Path) -> None:
+    config = PixelDenoiserConfig(width=8, multipliers=(1, 1), attention=None, groups=4, steps=3)
+    manifest = MANIFEST.model_copy(update={"denoiser": None, "pixel_denoiser": config})
+    unet = build_pixel_denoiser(config)
+    save_operator(
+        tmp_path, manifest, {"operator": nets()["operator"], "denoiser": unet}, card="# paper\n"
+    )
+    saved = load_operator(tmp_path, autocast=False)
+    one, other = (
+        stage(saved, Solve(mode="perceptual", seed=seed), bands=4).read(Window(0, 0, 40, 60))
+        for seed in (0, 1)
+    )
+    assert one.shape == (1, 4, 40, 60)
+    assert np.abs(one - other).mean() > 1e-3
+    # Estimates are clipped to the range of the images.
+    assert -0.01 < one.min() < one.max() < 1.01

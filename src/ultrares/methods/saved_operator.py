@@ -13,11 +13,13 @@ from torch import nn
 
 from ultrares.diffusion import EPS, X0, Prediction, V
 from ultrares.errors import ModelError
-from ultrares.methods.neurop_diff import GridPrior, NeurOpDiff, ScaledStds
+from ultrares.methods.grid_prior import BandGridPrior, GridPrior, PixelGridPrior, ScaledStds
+from ultrares.methods.neurop_diff import NeurOpDiff
 from ultrares.methods.place import Solve
 from ultrares.methods.weights import CONFIG, filled, load_weights, write_folder
 from ultrares.nets.denoiser_unet import DenoiserUNet
 from ultrares.nets.neural_operator import NeuralOperator, OperatorSize
+from ultrares.nets.sr3_unet import SR3UNet
 from ultrares.sensor.models import SensorModel
 
 PREDICTIONS: Mapping[str, Prediction] = {"eps": EPS, "v": V, "x0": X0}
@@ -64,6 +66,18 @@ class GridDenoiserConfig(_Section):
     widening: Annotated[float, Field(gt=0)] | None = None
 
 
+class PixelDenoiserConfig(_Section):
+    """The size of the paper's U-Net, which works on pixels; the defaults are the paper's."""
+
+    width: Annotated[int, Field(ge=8, multiple_of=2)] = 64
+    multipliers: tuple[int, ...] = (1, 2, 2, 4, 4, 8)
+    blocks: Annotated[int, Field(ge=1)] = 1
+    attention: int | None = 4
+    """Which resolution attends to itself, besides the coarsest."""
+    groups: Annotated[int, Field(ge=0)] = 32
+    steps: Annotated[int, Field(ge=1)] = 50
+
+
 class OperatorManifest(_Section):
     """Everything about a saved NeurOp-Diff model except its numbers."""
 
@@ -72,6 +86,7 @@ class OperatorManifest(_Section):
     method: Literal["neurop-diff"] = "neurop-diff"
     operator: OperatorConfig
     denoiser: GridDenoiserConfig | None = None
+    pixel_denoiser: PixelDenoiserConfig | None = None
     licence: str
     trained_on: str
     recipe: str | None = None
@@ -124,11 +139,22 @@ def build_grid_denoiser(
     return net, nn.Linear(width, config.features) if config.features else None
 
 
+def build_pixel_denoiser(config: PixelDenoiserConfig) -> SR3UNet:
+    """The paper's U-Net, with fresh weights."""
+    return SR3UNet(
+        width=config.width,
+        multipliers=config.multipliers,
+        blocks=config.blocks,
+        attention=config.attention,
+        groups=config.groups,
+    )
+
+
 def grid_prior(
     config: GridDenoiserConfig, net: DenoiserUNet, features: nn.Linear | None
-) -> GridPrior:
+) -> BandGridPrior:
     """The denoiser as the method uses it."""
-    return GridPrior(
+    return BandGridPrior(
         net,
         features,
         ScaledStds(config.stds),
@@ -188,11 +214,15 @@ def load_operator(folder: Path, *, autocast: bool, device: str = "cpu") -> Saved
 
     net = build_operator(manifest.operator)
     fill(net, "operator")
-    prior = None
+    prior: GridPrior | None = None
     if manifest.denoiser is not None:
         denoiser, features = build_grid_denoiser(manifest.denoiser, manifest.operator.width)
         fill(denoiser, "denoiser")
         if features is not None:
             fill(features, "features")
         prior = grid_prior(manifest.denoiser, denoiser, features)
+    elif manifest.pixel_denoiser is not None:
+        unet = build_pixel_denoiser(manifest.pixel_denoiser)
+        fill(unet, "denoiser")
+        prior = PixelGridPrior(unet, manifest.pixel_denoiser.steps)
     return SavedOperator(manifest, net, prior, autocast, torch.device(device).type)

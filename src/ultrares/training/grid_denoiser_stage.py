@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from ultrares.data.continuous_pairs import ContinuousPair, ContinuousSampler
 from ultrares.diffusion import denoising_loss, lognormal_sigmas
-from ultrares.methods.neurop_diff import (
+from ultrares.methods.grid_prior import (
     OCTAVES_PER_KNOT,
     SDE,
-    GridPrior,
+    BandGridPrior,
+    Guided,
     ScaledStds,
     scale_context,
 )
@@ -39,7 +40,7 @@ class GuidedDenoiser(nn.Module):
         super().__init__()
         self.denoiser, self.features = build_grid_denoiser(config, width)
 
-    def prior(self, config: GridDenoiserConfig) -> GridPrior:
+    def prior(self, config: GridDenoiserConfig) -> BandGridPrior:
         """The two as the method uses them."""
         return grid_prior(config, self.denoiser, self.features)
 
@@ -84,7 +85,7 @@ class GuidedDenoising:
         times = SDE.time(lognormal_sigmas(len(clean), generator)).to(device)
         normal = torch.randn(clean.shape, generator=generator).to(clean)
         with self._precision(clean):
-            guide = prior.guide(mean, values).float()
+            guide = prior.guide(Guided(mean, values, pair.scale, pair.sensor.mtf)).float()
         context = scale_context(pair.sensor.mtf, pair.scale).to(clean).expand(len(clean), -1)
 
         def network(noisy: Tensor, at: Tensor) -> Tensor:
