@@ -25,7 +25,7 @@ def test_all_embedded_weights_fit_sixteen_megabytes() -> None:
 
 
 @needs_shared_data
-@pytest.mark.parametrize(("scale", "gain"), [(2, 3.2), (4, 2.0), (8, 1.0)])
+@pytest.mark.parametrize(("scale", "gain"), [(2, 3.9), (4, 2.4), (8, 1.25)])
 def test_a_city_never_seen_gains_over_bicubic(scale: int, gain: float) -> None:
     model = ultrares.load()
     gains = []
@@ -55,7 +55,7 @@ def test_a_reference_of_another_year_helps_and_another_place_does_no_harm() -> N
         for name, reference in (("real", real), ("wrong", wrong)):
             fine = model.upscale(coarse.numpy(), scale=8, sensor="bicubic", reference=reference)
             gains[name].append(psnr(fine, truth) - plain)
-    assert np.mean(gains["real"]) > 1.2
+    assert np.mean(gains["real"]) > 1.4
     assert np.mean(gains["wrong"]) > -0.1
 
 
