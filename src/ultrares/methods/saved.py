@@ -16,7 +16,6 @@ from pydantic import (
     Field,
     SerializeAsAny,
     SerializerFunctionWrapHandler,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_serializer,
@@ -35,7 +34,14 @@ from ultrares.methods.cross_scale import CrossScale
 from ultrares.methods.csp_wavediffur import CSPWaveDiffUR
 from ultrares.methods.residual_bands import ResidualBands
 from ultrares.methods.wavediffur import WaveDiffUR
-from ultrares.methods.weights import CONFIG, WEIGHTS, filled, load_weights, write_folder
+from ultrares.methods.weights import (
+    CONFIG,
+    WEIGHTS,
+    filled,
+    load_weights,
+    read_config,
+    write_folder,
+)
 from ultrares.nets.cross_scale_pyramid import CrossScalePyramid
 from ultrares.nets.denoiser_unet import DenoiserUNet
 from ultrares.nets.high_frequency import HighFrequency
@@ -199,19 +205,7 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         ModelError: The file is missing or not a valid manifest.
     """
-    path = folder / CONFIG
-    try:
-        return Manifest.model_validate_json(path.read_text())
-    except OSError as error:
-        raise ModelError(
-            f"model folder {folder} has no readable {CONFIG}: {error.strerror}"
-        ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "its text"
-        raise ModelError(
-            f"model folder {folder}: {CONFIG} is not valid at {where}: {first['msg']}"
-        ) from error
+    return read_config(folder, Manifest)
 
 
 def save_model(

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from ultrares.diffusion import EPS, X0, Prediction, V
-from ultrares.errors import ModelError
 from ultrares.methods.grid_prior import BandGridPrior, GridPrior, PixelGridPrior, ScaledStds
 from ultrares.methods.neurop_diff import NeurOpDiff
 from ultrares.methods.place import Solve
-from ultrares.methods.weights import CONFIG, filled, load_weights, write_folder
+from ultrares.methods.weights import filled, load_weights, read_config, write_folder
 from ultrares.nets.denoiser_unet import DenoiserUNet
 from ultrares.nets.neural_operator import NeuralOperator, OperatorSize
 from ultrares.nets.sr3_unet import SR3UNet
@@ -48,6 +47,12 @@ class OperatorConfig(_Section):
     """Whether the encoder is told the sensor's transfer at Nyquist."""
     largest: Annotated[float, Field(gt=1)] = 8.0
     """The largest scale that it was trained for; beyond it the cell is this one's."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is no multiple of {self.heads} heads")
+        return self
 
 
 class GridDenoiserConfig(_Section):
@@ -186,18 +191,7 @@ def read_operator_manifest(folder: Path) -> OperatorManifest:
     Raises:
         ModelError: The file is missing or not a valid manifest.
     """
-    try:
-        return OperatorManifest.model_validate_json((folder / CONFIG).read_text())
-    except OSError as error:
-        raise ModelError(
-            f"model folder {folder} has no readable {CONFIG}: {error.strerror}"
-        ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "its text"
-        raise ModelError(
-            f"model folder {folder}: {CONFIG} is not valid at {where}: {first['msg']}"
-        ) from error
+    return read_config(folder, OperatorManifest)
 
 
 def load_operator(folder: Path, *, autocast: bool, device: str = "cpu") -> SavedOperator:

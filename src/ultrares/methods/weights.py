@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -20,6 +20,26 @@ Net = TypeVar("Net", bound=nn.Module)
 Described = TypeVar("Described", bound=BaseModel)
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+
+def read_config(folder: Path, kind: type[Described]) -> Described:
+    """Read and check a model's config.json.
+
+    Raises:
+        ModelError: The file is missing or not a valid manifest.
+    """
+    try:
+        return kind.model_validate_json((folder / CONFIG).read_text())
+    except OSError as error:
+        raise ModelError(
+            f"model folder {folder} has no readable {CONFIG}: {error.strerror}"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "its text"
+        raise ModelError(
+            f"model folder {folder}: {CONFIG} is not valid at {where}: {first['msg']}"
+        ) from error
 
 
 def write_folder(

@@ -32,35 +32,24 @@ def coarser_transform(transform: Affine, scale: int) -> Affine:
 def finer_gcps(
     gcps: Sequence[GroundControlPoint], scale: float, window: Window
 ) -> list[GroundControlPoint]:
-    """Ground control points on the finer grid; their rows and columns count pixel corners."""
-    return [
-        GroundControlPoint(
-            row=(point.row - window.row) * scale,
-            col=(point.col - window.col) * scale,
-            x=point.x,
-            y=point.y,
-            z=point.z,
-            id=point.id,
-            info=point.info,
-        )
-        for point in gcps
-    ]
+    """Ground control points of a window's pixels, ``scale`` times finer."""
+    return moved_gcps(gcps, *_axes(scale, window))
 
 
 def finer_rpcs(rpcs: RPC, scale: float, window: Window) -> RPC:
-    """Rational polynomials on the finer grid; their lines and samples count pixel centres."""
-    fields = rpcs.to_dict()
-    fields["line_off"] = (rpcs.line_off - window.row + 0.5) * scale - 0.5
-    fields["samp_off"] = (rpcs.samp_off - window.col + 0.5) * scale - 0.5
-    fields["line_scale"] = rpcs.line_scale * scale
-    fields["samp_scale"] = rpcs.samp_scale * scale
-    return RPC(**fields)
+    """Rational polynomials of a window's pixels, ``scale`` times finer."""
+    return moved_rpcs(rpcs, *_axes(scale, window))
+
+
+def _axes(scale: float, window: Window) -> tuple[Axis, Axis]:
+    # The number of pixels moves no point.
+    return Axis(float(window.row), 1 / scale, 0), Axis(float(window.col), 1 / scale, 0)
 
 
 def moved_gcps(
     gcps: Sequence[GroundControlPoint], rows: Axis, cols: Axis
 ) -> list[GroundControlPoint]:
-    """Ground control points on a grid of any scale."""
+    """Ground control points on a grid of any scale; their rows and columns count pixel corners."""
     return [
         GroundControlPoint(
             row=(point.row - rows.start) / rows.pitch,
@@ -76,7 +65,7 @@ def moved_gcps(
 
 
 def moved_rpcs(rpcs: RPC, rows: Axis, cols: Axis) -> RPC:
-    """Rational polynomials on a grid of any scale."""
+    """Rational polynomials on a grid of any scale; their lines and samples count pixel centres."""
     fields = rpcs.to_dict()
     fields["line_off"] = (rpcs.line_off + 0.5 - rows.start) / rows.pitch - 0.5
     fields["samp_off"] = (rpcs.samp_off + 0.5 - cols.start) / cols.pitch - 0.5

@@ -12,14 +12,8 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 
-from ultrares.scene.grid import (
-    finer_gcps,
-    finer_rpcs,
-    finer_transform,
-    moved_gcps,
-    moved_rpcs,
-)
-from ultrares.scene.target_grid import TargetGrid
+from ultrares.scene.grid import moved_gcps, moved_rpcs
+from ultrares.scene.target_grid import Axis, TargetGrid
 from ultrares.types import Shape, Window
 
 Tags = dict[str, dict[str, str]]
@@ -77,15 +71,11 @@ class SceneProfile:
 
     def upscaled(self, scale: int, window: Window) -> SceneProfile:
         """The profile of a window of the raster, ``scale`` times finer."""
-        return replace(
-            self,
-            shape=Shape(scale * window.height, scale * window.width),
-            transform=None
-            if self.transform is None
-            else finer_transform(self.transform, scale, window),
-            gcps=tuple(finer_gcps(self.gcps, scale, window)),
-            rpcs=None if self.rpcs is None else finer_rpcs(self.rpcs, scale, window),
+        rows, cols = (
+            Axis(float(first), 1 / scale, scale * length)
+            for first, length in ((window.row, window.height), (window.col, window.width))
         )
+        return self.onto(TargetGrid(rows, cols))
 
     def onto(self, grid: TargetGrid) -> SceneProfile:
         """The profile of the raster on another grid."""

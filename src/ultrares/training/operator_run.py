@@ -12,7 +12,6 @@ from ultrares.data.continuous_pairs import ContinuousSampler
 from ultrares.data.tiles import Tiles
 from ultrares.methods.saved_operator import (
     GridDenoiserConfig,
-    OperatorConfig,
     OperatorManifest,
     build_operator,
 )
@@ -50,7 +49,7 @@ def train_operator_recipe(
         The networks by role, and what they are.
     """
     stage = recipe.operator
-    config = OperatorConfig(**stage.net.model_dump())
+    config = stage.net
     torch.manual_seed(stage.seed)
     net = build_operator(config)
     start_encoder_from(net.encoder, stage.encoder_from)

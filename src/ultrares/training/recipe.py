@@ -19,6 +19,7 @@ from pydantic import (
 from ultrares.backbones.system import System, SystemPreset, SystemSettings
 from ultrares.backbones.systems import SYSTEMS
 from ultrares.errors import OptionError
+from ultrares.methods.saved_operator import OperatorConfig
 from ultrares.sensor.models import parse_sensor
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -292,38 +293,11 @@ class ContinuousData(TilesSection):
     """Share of batches at the second, coarser ground sampling distance."""
 
 
-class OperatorNetSection(_Section):
-    """How large a neural operator is; the defaults are the paper's."""
-
-    features: Annotated[int, Field(ge=8)] = 64
-    """Channels of the encoder."""
-    blocks: Annotated[int, Field(ge=1)] = 16
-    """Residual blocks of the encoder."""
-    width: Annotated[int, Field(ge=8)] = 256
-    """Channels of the operator; a multiple of its heads."""
-    heads: Annotated[int, Field(ge=1)] = 16
-    """Heads of each kernel integral."""
-    layers: Annotated[int, Field(ge=1)] = 2
-    """Kernel integrals."""
-    slope: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Of the encoder's leaky ReLU; 0 is a ReLU."""
-    told: bool = False
-    """Whether the encoder is told the sensor's transfer at Nyquist."""
-    largest: Annotated[float, Field(gt=1)] = 8.0
-    """Scales are drawn evenly between 1 and this."""
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is no multiple of {self.heads} heads")
-        return self
-
-
 class OperatorStage(AnyStage):
     """A neural operator, trained at continuous scales."""
 
     data: ContinuousData
-    net: OperatorNetSection = OperatorNetSection()
+    net: OperatorConfig = OperatorConfig()
     encoder_from: str | None = None
     """Model whose backbone's first layers the encoder starts from; of the same size."""
 
