@@ -46,13 +46,15 @@ def results(
     def run(name: str, mode: str = "fidelity") -> np.ndarray:
         return models[name].upscale(coarse, scale=scale, sensor=sensor, mode=mode)  # type: ignore[arg-type]
 
-    return {
+    found = {
         "bicubic": enlarged(coarse, side),
         "operator": run("operator"),
         "fixed": run("fixed"),
         "residual": run("residual"),
-        "diffusion": run("operator", "perceptual"),
     }
+    if models["operator"].manifest.denoiser is not None:
+        found["diffusion"] = run("operator", "perceptual")
+    return found
 
 
 def main(
@@ -72,11 +74,12 @@ def main(
     }
     truths = tiles(limit)
     print(f"{len(truths)} tiles, sensor {sensor}, PSNR in dB / LPIPS\n")
-    header("scale", "taken", *NAMES, "operator over bicubic, dB")
-    curves: dict[str, list[tuple[float, float]]] = {name: [] for name in NAMES}
+    names = [name for name in NAMES if name != "diffusion" or models["operator"].manifest.denoiser]
+    header("scale", "taken", *names, "operator over bicubic, dB")
+    curves: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     taken = []
     for scale in (float(text) for text in scales.split(",")):
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in NAMES}
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
         for truth in truths:
             side = truth.shape[-1]
             small = round(side / scale)
@@ -86,12 +89,12 @@ def main(
                 found[name].append((psnr(image, truth), lpips(image, truth)))
         means = {name: np.mean(values, axis=0) for name, values in found.items()}
         taken.append(side / small)
-        for name in NAMES:
+        for name in names:
             curves[name].append((float(means[name][0]), float(means[name][1])))
         row(
             f"{scale:g}",
             f"{side / small:.3f}",
-            *(f"{means[name][0]:.2f} / {means[name][1]:.3f}" for name in NAMES),
+            *(f"{means[name][0]:.2f} / {means[name][1]:.3f}" for name in names),
             f"{means['operator'][0] - means['bicubic'][0]:+.2f}",
         )
     if plot is not None:

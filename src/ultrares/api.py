@@ -153,7 +153,13 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         scene = stack.enter_context(RasterSource(source))
         grid = wanted.on(scene.profile)
         route = loaded.route(
-            grid.scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parsed
+            grid.scale,
+            mode=mode,
+            draws=draws,
+            steps=steps,
+            seed=seed,
+            sensor=parsed,
+            with_reference=reference is not None,
         )
         radiometry = Radiometry.of(scene)
         guide = files.open_reference(stack, loaded, scene, radiometry)

@@ -135,7 +135,15 @@ class Model:
             InputError: The image, the scale or an option cannot be used.
         """
         parsed = parse_sensor(sensor)
-        route = self.route(scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=parsed)
+        route = self.route(
+            scale,
+            mode=mode,
+            draws=draws,
+            steps=steps,
+            seed=seed,
+            sensor=parsed,
+            with_reference=reference is not None,
+        )
         fine, _ = self._run(image, route, scale, parsed, reference, with_spread=False)
         return fine
 
@@ -215,8 +223,11 @@ class Model:
         steps: int | None,
         seed: int,
         sensor: SensorModel,
+        with_reference: bool = False,
     ) -> Route:
         """How a scale is reached, for the tiler to drive.
+
+        With a reference all of it is levels, for the continuous operator would learn nothing from one.
 
         Raises:
             OptionError: An option has a value that makes no sense.
@@ -232,7 +243,8 @@ class Model:
                 scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=sensor
             )
             return Route(levels, None)
-        return route_of_cascade(self._solvers, scale, how, sensor, residual=self._residual)
+        residual = None if with_reference else self._residual
+        return route_of_cascade(self._solvers, scale, how, sensor, residual=residual)
 
     def _how(
         self,

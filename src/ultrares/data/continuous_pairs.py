@@ -51,7 +51,7 @@ class ContinuousSampler:
         crop: Largest side of an image, in pixels; large scales leave less of a tile.
         places: Rows and columns that are asked for at random; None asks for all, a multiple of 4 of them.
         truth: Largest side of the truth, in pixels; None for the tiles'.
-        batch: Crops in a batch; smaller ones come in larger batches.
+        batch: Crops in a batch; with ``places``, smaller ones come in larger batches.
         any_bands: Share of batches that show three bands drawn with repetition instead of RGB.
         coarser: Share of batches whose truth is the tile reduced by two.
 
@@ -99,7 +99,11 @@ class ContinuousSampler:
         fine = min(room, max(side + 1, round(scale * side)))
         if self._places is None:
             fine, side = _whole(fine, side)
-        crops = self._crops(rng, truth, fine, self._batch * max(1, (self._crop // side) ** 2 // 2))
+        batch = self._batch
+        if self._places is not None:
+            # Where a fixed number of places is asked for, the image is what costs.
+            batch *= max(1, (self._crop // side) ** 2 // 2)
+        crops = self._crops(rng, truth, fine, batch)
         image = reduce_to(crops, (side, side), sensor).mul(255).round().clamp(0, 255).div(255)
         rows, cols = self._drawn(rng, fine), self._drawn(rng, fine)
         pitch = side / fine

@@ -65,7 +65,8 @@ def route_of_cascade(
         scale: Above 1, to 128.
         how: How each level is solved.
         sensor: The degradation that leads to the scene's pixels.
-        residual: Loads what reaches where no level does; without it one level more is made, and averaged.
+        residual: Loads what reaches where no level does. Without it, and for samples, whose texture it would not
+            go on drawing, one level more is made, and averaged.
         condition: Where each level's tau comes from.
 
     Raises:
@@ -77,12 +78,7 @@ def route_of_cascade(
     reached = math.prod(level.scale for level in levels)
     if math.isclose(reached, scale, rel_tol=1e-9):
         return Route(levels, None)
-    if residual is not None:
-        below = levels[:-1]
-        # Samples come out of the levels already; where there is none, the operator draws them itself.
-        last = how if not below else Solve(seed=how.seed, draws=how.draws)
-        operator = residual()
-        if below or how.mode == "fidelity" or operator.prior is not None:
-            return Route(below, operator.step(last, sensor))
+    if residual is not None and how.mode == "fidelity":
+        return Route(levels[:-1], residual().step(how, sensor))
     whole = math.isclose(scale, round(scale), rel_tol=1e-9)
     return Route(levels, None if whole else AreaAverage())

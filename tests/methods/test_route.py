@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tests.methods.test_neurop_diff import saved as saved_operator
+from ultrares.backbones.bicubic import BicubicBackbone
+from ultrares.errors import ScaleError
+from ultrares.methods.area_average import AreaAverage
+from ultrares.methods.neurop_diff import NeurOpDiff
+from ultrares.methods.place import Solve
+from ultrares.methods.route import check_scale, route_of_cascade
+from ultrares.methods.saved_operator import SavedOperator
+from ultrares.methods.wavediffur import WaveDiffUR
+from ultrares.sensor.models import Box
+
+saved = saved_operator
+SOLVERS = [WaveDiffUR(BicubicBackbone())]
+
+
+def reached(scale: float, residual: SavedOperator | None = None) -> tuple[int, object]:
+    load = None if residual is None else lambda: residual
+    route = route_of_cascade(SOLVERS, scale, Solve(), Box(), residual=load)
+    return math.prod(level.scale for level in route.levels), route.last
+
+
+@pytest.mark.parametrize("scale", [2, 4, 128])
+def test_powers_of_two_are_levels_alone(scale: int, saved: SavedOperator) -> None:
+    assert reached(scale, saved) == (scale, None)
+
+
+@pytest.mark.parametrize(("scale", "levels"), [(10, 8), (100, 64), (3, 2), (3.7, 2), (1.5, 1)])
+def test_the_operator_goes_on_from_the_last_level(
+    scale: float, levels: int, saved: SavedOperator
+) -> None:
+    found, last = reached(scale, saved)
+    assert found == levels
+    assert isinstance(last, NeurOpDiff)
+
+
+@pytest.mark.parametrize(("scale", "levels"), [(10, 16), (3, 4), (3.7, 4), (1.5, 2)])
+def test_without_one_a_level_more_is_averaged(scale: float, levels: int) -> None:
+    found, last = reached(scale)
+    assert found == levels
+    assert isinstance(last, AreaAverage) or (last is None and scale == round(scale))
+
+
+@pytest.mark.parametrize("scale", [1, 0, -2, math.nan, math.inf, 128.5])
+def test_scales_that_no_route_leads_to_are_refused(scale: float) -> None:
+    with pytest.raises(ScaleError):
+        check_scale(scale)
