@@ -16,7 +16,7 @@ from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.windows import clipped
 from ultrares.types import GridCell, GridUpscaler, Origin, Shape, Window
 
-SURVEYED = 64
+SURVEYED = 8
 """Cells that integrals are gathered over at most, spread evenly over the output. An integral is a mean, and
 so many places determine it; a scene of any size is surveyed in bounded time."""
 

@@ -420,7 +420,7 @@ def read_recipe(path: Path) -> Recipe:
     """
     recipe = read_any_recipe(path)
     if not isinstance(recipe, Recipe):
-        raise OptionError(f"recipe {path} is not of a cascade of ours")
+        raise OptionError(f"recipe {path} is of a system or an operator, not of a cascade of ours")
     return recipe
 
 
