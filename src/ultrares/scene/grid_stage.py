@@ -16,9 +16,10 @@ from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.windows import clipped
 from ultrares.types import GridCell, GridUpscaler, Origin, Shape, Window
 
-SURVEYED = 8
-"""Cells that integrals are gathered over at most, spread evenly over the output. An integral is a mean, and
-so many places determine it; a scene of any size is surveyed in bounded time."""
+SURVEYED, SURVEY_SIDE = 8, 256
+"""Squares of the output that integrals are gathered over at most, spread evenly, and their side in pixels. An
+integral is a mean, and so many places determine it; a scene of any size is surveyed in bounded time. They are
+not the cells, whose size may change with the number of draws."""
 
 
 class GridStage:
@@ -133,13 +134,13 @@ class GridStage:
         return self._integrals
 
     def _surveyed(self) -> Iterator[Window]:
-        """The cells that are surveyed: all, or a lattice of them."""
-        side = self._upscaler.core
-        rows, cols = (-(-length // side) for length in self.shape)
+        """The squares that are surveyed: all, or a lattice of them."""
+        rows, cols = (-(-length // SURVEY_SIDE) for length in self.shape)
         step = math.ceil(math.sqrt(rows * cols / SURVEYED))
         for row in range(min(step // 2, rows - 1), rows, step):
             for col in range(min(step // 2, cols - 1), cols, step):
-                yield self._core(row, col)
+                square = Window(row * SURVEY_SIDE, col * SURVEY_SIDE, SURVEY_SIDE, SURVEY_SIDE)
+                yield clipped(square, self.shape)
 
 
 def _around(rows: NDArray[np.float64], cols: NDArray[np.float64], halo: int) -> Window:
