@@ -23,7 +23,7 @@ from ultrares.evaluation.files import evaluate
 from ultrares.evaluation.folders import FolderScores
 from ultrares.methods.cascade import MAX_SCALE
 from ultrares.metrics.scores import Scores
-from ultrares.model import Model, along, check_spread
+from ultrares.model import Model, check_spread, tiler_along
 from ultrares.reports import DegradeReport, ModelInfo, UpscaleReport
 from ultrares.scene.budget import cache_for, parse_memory, tile_for
 from ultrares.scene.check import SPREAD, CheckReport
@@ -37,6 +37,7 @@ from ultrares.scene.reference import RasterReference, check_overlap, open_refere
 from ultrares.scene.sink import CogSink, check_target, commit_together
 from ultrares.scene.source import RasterSource
 from ultrares.scene.target_grid import TargetGrid
+from ultrares.scene.tile import write_tiles
 from ultrares.scene.upscale import aoi_window
 from ultrares.scene.windows import whole
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
@@ -182,22 +183,21 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         }
         profile = scene.profile.onto(grid.part(part))
         sink, spread = files.open_sinks(stack, profile, tags, shown)
-        along(
+        tiler = tiler_along(
             route,
             scene,
-            sink,
             grid,
             radiometry=radiometry,
             nodata=scene.profile.nodata,
             tile=tile_for(tile, budget, scene.bands, shown),
             cache_bytes=cache_for(budget),
             part=part,
-            on_progress=progress,
             exact=isinstance(parsed, Box),
             reference=guide,
-            spread=spread,
+            with_spread=spread is not None,
             widening=loaded.widening,
         )
+        write_tiles(tiler, sink, spread=spread, on_progress=progress)
         # The product comes last: where it is, its uncertainty is, too.
         commit_together(*([sink] if spread is None else [spread, sink]))
     seconds = time.monotonic() - start

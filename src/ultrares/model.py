@@ -26,10 +26,11 @@ from ultrares.scene.reference import ArrayReference
 from ultrares.scene.sink import ArraySink
 from ultrares.scene.source import ArraySource
 from ultrares.scene.target_grid import TargetGrid
-from ultrares.scene.upscale import upscale
-from ultrares.scene.upscale_grid import upscale_to_grid
+from ultrares.scene.tile import Tiler, write_tiles
+from ultrares.scene.upscale import BlockTiler
+from ultrares.scene.upscale_grid import AreaTiler
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
-from ultrares.types import Mode, Reference, Shape, Sink, Source, Upscaler, Window
+from ultrares.types import Mode, Reference, Shape, Source, Upscaler, Window
 
 Image = TypeVar("Image", np.ndarray, torch.Tensor)
 
@@ -327,62 +328,57 @@ class Model:
         shape = Shape(grid.rows.size, grid.cols.size)
         sink = ArraySink(source.bands, shape, source.dtype)
         spread = ArraySink(source.bands, shape, np.dtype(np.float32)) if with_spread else None
-        along(
+        tiler = tiler_along(
             route,
             source,
-            sink,
             grid,
             radiometry=radiometry,
             exact=isinstance(sensor, Box),
             reference=guide,
-            spread=spread,
+            with_spread=with_spread,
             widening=self.widening,
         )
+        write_tiles(tiler, sink, spread=spread)
         return _as_given(sink.array, image), None if spread is None else _as_given(
             spread.array, image
         )
 
 
-def along(  # noqa: PLR0913 - each is a decision that belongs to the caller
+def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the caller
     route: Route,
     source: Source,
-    sink: Sink,
     grid: TargetGrid,
     *,
     radiometry: Radiometry,
     exact: bool,
     reference: Reference | None = None,
-    spread: Sink | None = None,
+    with_spread: bool = False,
     widening: float | None = None,
     nodata: float | None = None,
     tile: int = 512,
     cache_bytes: int = DEFAULT_CACHE,
     part: Window | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Upscale a scene along a route: in whole blocks where the grid has them, else by shared areas.
+) -> Tiler:
+    """What makes the tiles of a product along a route: in whole blocks where the grid has them, else by areas.
 
     Args:
         route: From :meth:`Model.route`.
         source: The scene.
-        sink: Receives the result.
         grid: Where the output pixels lie on the scene, all of them.
         radiometry: The scene's range.
         exact: Whether means over scene pixels shall be kept.
         reference: A finer image of the place.
-        spread: Where the standard deviation of the draws goes.
-        widening: See :func:`ultrares.scene.upscale.upscale`.
+        with_spread: Whether tiles have the standard deviation of the draws.
+        widening: See :class:`ultrares.scene.upscale.BlockTiler`.
         nodata: A value that no valid pixel may get.
-        tile: Output pixels a side that are written at once, where blocks are whole.
+        tile: Output pixels a side that are made at once, where blocks are whole.
         cache_bytes: What computed cells may keep.
-        part: Output pixels to write; None for all.
-        on_progress: Called with output pixels done and their total.
+        part: Output pixels of the product; None for all.
     """
     factor = grid.factor
     if factor is not None and grid.covers(source.shape):
-        upscale(
+        return BlockTiler(
             source,
-            sink,
             route.levels,
             factor,
             radiometry=radiometry,
@@ -391,27 +387,23 @@ def along(  # noqa: PLR0913 - each is a decision that belongs to the caller
             aoi=None if part is None else part.reduced(factor),
             exact=exact,
             cache_bytes=cache_bytes,
-            on_progress=on_progress,
             reference=reference,
-            spread=spread,
+            with_spread=with_spread,
             widening=widening,
             last=route.last,
         )
-        return
     pyramid = Pyramid(
         source, radiometry, route.levels, cache_bytes=cache_bytes, reference=reference
     )
-    upscale_to_grid(
+    return AreaTiler(
         source,
-        sink,
         GridStage(pyramid, route.last or AreaAverage(), grid),
         grid,
         radiometry=radiometry,
         nodata=nodata,
         part=part,
         exact=exact,
-        on_progress=on_progress,
-        spread=spread,
+        with_spread=with_spread,
         widening=widening,
     )
 

@@ -15,7 +15,8 @@ from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.sink import ArraySink
 from ultrares.scene.source import ArraySource
 from ultrares.scene.target_grid import Axis, TargetGrid
-from ultrares.scene.upscale_grid import upscale_to_grid
+from ultrares.scene.tile import write_tiles
+from ultrares.scene.upscale_grid import AreaTiler
 from ultrares.sensor.areas import AreaMeans, shares
 from ultrares.types import GridCell, Shape, Window
 
@@ -61,7 +62,8 @@ def run(
     stage = GridStage(Pyramid(source, radiometry, []), upscaler or Wavy(), grid)  # type: ignore[arg-type]
     shape = stage.shape if part is None else Shape(part.height, part.width)
     sink = ArraySink(source.bands, shape, source.dtype)
-    upscale_to_grid(source, sink, stage, grid, radiometry=radiometry, part=part)
+    tiler = AreaTiler(source, stage, grid, radiometry=radiometry, part=part)
+    write_tiles(tiler, sink)
     return sink.array
 
 

@@ -1,8 +1,9 @@
-"""From a source to a sink, tile by tile: read, upscale, project exactly, write."""
+"""Tiles of a whole scale: read, upscale, project exactly."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,80 +21,107 @@ from ultrares.scene.profile import SceneProfile
 from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.target_grid import TargetGrid
+from ultrares.scene.tile import Progress, Tile, write_tiles
 from ultrares.scene.windows import tiles, whole
 from ultrares.sensor.exact import project_blocks
 from ultrares.types import GridUpscaler, Reference, Sink, Source, Upscaler, Window
 
-Progress = Callable[[int, int], None]
 
-
-def upscale(  # noqa: PLR0913 - each is a decision that belongs to the caller
-    source: Source,
-    sink: Sink,
-    levels: Sequence[Upscaler],
-    scale: int,
-    *,
-    radiometry: Radiometry,
-    nodata: float | None = None,
-    tile: int = 512,
-    aoi: Window | None = None,
-    exact: bool = True,
-    cache_bytes: int = DEFAULT_CACHE,
-    on_progress: Progress | None = None,
-    reference: Reference | None = None,
-    spread: Sink | None = None,
-    widening: float | None = None,
-    last: GridUpscaler | None = None,
-) -> None:
-    """Upscale a scene into a sink; the caller commits.
-
-    The sink gets the mean of the draws. ``spread`` gets their standard deviation in digital numbers,
-    float32 for the lit bands alone, with not-a-number where the scene is not valid.
+class BlockTiler:
+    """Makes tiles of a product in which every scene pixel is a block of whole output pixels.
 
     Args:
         source: The scene.
-        sink: Receives windows of the result, whose origin is that of the area of interest.
         levels: The cascade; draws, which it makes side by side, are averaged.
         scale: Output pixels per pixel; without ``last`` the levels' scales multiply to this or more.
         radiometry: The scene's range.
         nodata: A value that no valid pixel may get.
         tile: Side of the square of output pixels computed at once, rounded up to whole scene pixels.
-        aoi: The part of the scene to upscale; None for all.
+        aoi: The part of the scene to upscale, which is where the product begins; None for all.
         exact: Whether block means shall equal the scene (the box sensor).
         cache_bytes: What computed cells may keep in memory, over all draws.
-        on_progress: Called with output pixels done and their total.
         reference: A finer image of the place.
-        spread: Where the standard deviation of the draws goes; needs two draws or more.
+        with_spread: Whether tiles have the standard deviation of the draws.
         widening: If given, the standard deviation is pooled over neighbours and widened by this factor, so
             that it says how far the truth is to be expected from the mean.
         last: What goes on from the levels to the scale; without it, what is finer is averaged.
     """
-    area = whole(source.shape) if aoi is None else aoi
-    pyramid = Pyramid(source, radiometry, levels, cache_bytes=cache_bytes, reference=reference)
-    if last is None:
-        draws_at = draws_of_levels(pyramid, scale)
-    else:
-        grid = TargetGrid.of_factor(source.shape, scale)
-        draws_at = draws_of_stage(GridStage(pyramid, last, grid), scale)
-    total, done = area.height * area.width * scale**2, 0
-    for part in tiles(Window(0, 0, area.height, area.width), -(-tile // scale)):
-        window = Window(area.row + part.row, area.col + part.col, part.height, part.width)
-        coarse, valid = source.read(window)
-        draws = draws_at(window)
+
+    def __init__(  # noqa: PLR0913 - each is a decision that belongs to the caller
+        self,
+        source: Source,
+        levels: Sequence[Upscaler],
+        scale: int,
+        *,
+        radiometry: Radiometry,
+        nodata: float | None = None,
+        tile: int = 512,
+        aoi: Window | None = None,
+        exact: bool = True,
+        cache_bytes: int = DEFAULT_CACHE,
+        reference: Reference | None = None,
+        with_spread: bool = False,
+        widening: float | None = None,
+        last: GridUpscaler | None = None,
+    ) -> None:
+        self._source = source
+        self._scale = scale
+        self._radiometry = radiometry
+        self._nodata = nodata
+        self._exact = exact
+        self._with_spread = with_spread
+        self._widening = widening
+        self._area = whole(source.shape) if aoi is None else aoi
+        pyramid = Pyramid(source, radiometry, levels, cache_bytes=cache_bytes, reference=reference)
+        if last is None:
+            self._draws_at = draws_of_levels(pyramid, scale)
+        else:
+            grid = TargetGrid.of_factor(source.shape, scale)
+            self._draws_at = draws_of_stage(GridStage(pyramid, last, grid), scale)
+        parts = tiles(Window(0, 0, self._area.height, self._area.width), -(-tile // scale))
+        self._places = [part.scaled(scale) for part in parts]
+
+    @property
+    def places(self) -> Sequence[Window]:
+        """The windows of the product."""
+        return self._places
+
+    def make(self, place: Window) -> Tile:
+        """Read, upscale, and project a tile."""
+        scale, radiometry = self._scale, self._radiometry
+        part = place.reduced(scale)
+        window = part._replace(row=self._area.row + part.row, col=self._area.col + part.col)
+        coarse, valid = self._source.read(window)
+        draws = self._draws_at(window)
         mean = mean_of(draws)
         fine = radiometry.denormalise(mean)
-        pixels = _finish(fine, coarse, valid, scale, radiometry, nodata, exact=exact)
-        sink.write(part.scaled(scale), pixels, repeat(valid, scale))
-        if spread is not None:
-            lit = repeat(valid[radiometry.lit], scale)
-            if widening is None:
-                unit = spread_of(draws, mean, scale, exact=exact)
-            else:
-                unit = calibrated_spread(draws_at, window, scale, widening, exact=exact)
-            spread.write(part.scaled(scale), _digital_spread(unit, lit, radiometry), lit)
-        done += part.height * part.width * scale**2
-        if on_progress is not None:
-            on_progress(done, total)
+        pixels = _finish(fine, coarse, valid, scale, radiometry, self._nodata, exact=self._exact)
+        if not self._with_spread:
+            return Tile(place, pixels, repeat(valid, scale))
+        lit = repeat(valid[radiometry.lit], scale)
+        if self._widening is None:
+            unit = spread_of(draws, mean, scale, exact=self._exact)
+        else:
+            unit = calibrated_spread(
+                self._draws_at, window, scale, self._widening, exact=self._exact
+            )
+        spread = _digital_spread(unit, lit, radiometry)
+        return Tile(place, pixels, repeat(valid, scale), spread, lit)
+
+
+def upscale(
+    source: Source,
+    sink: Sink,
+    levels: Sequence[Upscaler],
+    scale: int,
+    *,
+    spread: Sink | None = None,
+    on_progress: Progress | None = None,
+    **options: Any,
+) -> None:
+    """Upscale a scene into a sink, which the caller commits; the options are those of :class:`BlockTiler`."""
+    tiler = BlockTiler(source, levels, scale, with_spread=spread is not None, **options)
+    write_tiles(tiler, sink, spread=spread, on_progress=on_progress)
 
 
 def aoi_window(profile: SceneProfile, bounds: tuple[float, float, float, float] | None) -> Window:

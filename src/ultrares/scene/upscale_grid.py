@@ -1,8 +1,8 @@
-"""From a source to a sink on a grid of any scale: resample, keep the area-weighted means, write."""
+"""Tiles on a grid of any scale: resample, keep the area-weighted means."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +12,10 @@ from ultrares.scene.draws import mean_of, spread_of_draws
 from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.target_grid import TargetGrid
+from ultrares.scene.tile import Tile
 from ultrares.scene.windows import clipped, tiles
 from ultrares.sensor.areas import AreaMeans, Plan, plan, project_areas, shares
-from ultrares.types import Shape, Sink, Source, Window
-
-Progress = Callable[[int, int], None]
+from ultrares.types import Shape, Source, Window
 
 SIDE = 512
 """Output pixels that are finished at once, on the absolute output grid: sums of products may differ in the
@@ -40,63 +39,80 @@ class Part:
     cols: NDArray[np.float64]
 
 
-def upscale_to_grid(  # noqa: PLR0913 - each is a decision that belongs to the caller
-    source: Source,
-    sink: Sink,
-    stage: GridStage,
-    grid: TargetGrid,
-    *,
-    radiometry: Radiometry,
-    nodata: float | None = None,
-    part: Window | None = None,
-    exact: bool = True,
-    on_progress: Progress | None = None,
-    spread: Sink | None = None,
-    widening: float | None = None,
-) -> None:
-    """Upscale a scene onto a grid; the caller commits.
+class AreaTiler:
+    """Makes tiles of a product on a grid of any scale.
 
     An output pixel is valid where the scene pixel at its centre is. The mean of the valid ones over each
     scene pixel, weighted by the areas that they share, is the scene pixel.
 
     Args:
         source: The scene.
-        sink: Receives windows of the result, whose origin is that of ``part``.
         stage: Makes the output pixels; draws, which it makes side by side, are averaged.
         grid: Where they lie on the scene.
         radiometry: The scene's range.
         nodata: A value that no valid pixel may get.
-        part: Output pixels to write; None for all. They equal the same pixels of the whole.
+        part: Output pixels of the product; None for all. They equal the same pixels of the whole.
         exact: Whether means shall equal the scene (the box sensor).
-        on_progress: Called with output pixels done and their total.
-        spread: Where the standard deviation of the draws goes; needs two draws or more.
-        widening: See :func:`ultrares.scene.upscale.upscale`.
+        with_spread: Whether tiles have the standard deviation of the draws.
+        widening: See :class:`ultrares.scene.upscale.BlockTiler`.
     """
-    wanted = part or Window(0, 0, *stage.shape)
-    how = plan(grid.rows.pitch, grid.cols.pitch)
-    total, done = wanted.height * wanted.width, 0
-    for tile in tiles(wanted, SIDE):
+
+    def __init__(  # noqa: PLR0913 - each is a decision that belongs to the caller
+        self,
+        source: Source,
+        stage: GridStage,
+        grid: TargetGrid,
+        *,
+        radiometry: Radiometry,
+        nodata: float | None = None,
+        part: Window | None = None,
+        exact: bool = True,
+        with_spread: bool = False,
+        widening: float | None = None,
+    ) -> None:
+        self._source = source
+        self._stage = stage
+        self._grid = grid
+        self._radiometry = radiometry
+        self._nodata = nodata
+        self._exact = exact
+        self._with_spread = with_spread
+        self._widening = widening
+        self._how = plan(grid.rows.pitch, grid.cols.pitch)
+        self._wanted = part or Window(0, 0, *stage.shape)
+        self._places = [
+            tile._replace(row=tile.row - self._wanted.row, col=tile.col - self._wanted.col)
+            for tile in tiles(self._wanted, SIDE)
+        ]
+
+    @property
+    def places(self) -> Sequence[Window]:
+        """The windows of the product."""
+        return self._places
+
+    def make(self, place: Window) -> Tile:
+        """Resample the square that a tile lies in, hold it to the scene, and cut the tile out."""
+        radiometry, grid = self._radiometry, self._grid
+        tile = place._replace(row=place.row + self._wanted.row, col=place.col + self._wanted.col)
         square = clipped(
-            Window(tile.row // SIDE * SIDE, tile.col // SIDE * SIDE, SIDE, SIDE), stage.shape
+            Window(tile.row // SIDE * SIDE, tile.col // SIDE * SIDE, SIDE, SIDE), self._stage.shape
         )
-        around = _around(square, grid, source.shape, how.reach if exact else 0)
-        coarse, valid = source.read(around.near)
-        draws = stage.read(around.out)
+        around = _around(square, grid, self._source.shape, self._how.reach if self._exact else 0)
+        coarse, valid = self._source.read(around.near)
+        draws = self._stage.read(around.out)
         mean = mean_of(draws)
         lasting = _at_centres(valid, around, grid)
-        pixels = _finish(mean, coarse, lasting, around, radiometry, how, nodata, exact=exact)
-        place = Window(tile.row - wanted.row, tile.col - wanted.col, tile.height, tile.width)
+        pixels = _finish(
+            mean, coarse, lasting, around, radiometry, self._how, self._nodata, exact=self._exact
+        )
         inner = _inner(tile, around.out)
-        sink.write(place, pixels[inner], lasting[inner])
-        if spread is not None:
-            lit = lasting[radiometry.lit]
-            unit = spread_of_draws(draws, mean, widening)
-            digital = (unit * (radiometry.high - radiometry.low)).clip(max=np.finfo(np.float32).max)
-            deviation = np.where(lit, digital, np.nan).astype(np.float32)
-            spread.write(place, deviation[inner], lit[inner])
-        done += tile.height * tile.width
-        if on_progress is not None:
-            on_progress(done, total)
+        if not self._with_spread:
+            return Tile(place, pixels[inner], lasting[inner])
+        lit = lasting[radiometry.lit]
+        unit = spread_of_draws(draws, mean, self._widening)
+        digital = (unit * (radiometry.high - radiometry.low)).clip(max=np.finfo(np.float32).max)
+        deviation = np.where(lit, digital, np.nan).astype(np.float32)
+        return Tile(place, pixels[inner], lasting[inner], deviation[inner], lit[inner])
 
 
 def _around(square: Window, grid: TargetGrid, scene: Shape, reach: int) -> Part:

@@ -1,0 +1,70 @@
+"""A finished piece of the product, what makes one, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ultrares.types import Sink, Window
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Finished pixels of the product.
+
+    Attributes:
+        place: Where they belong, counted from the product's first pixel.
+        pixels: Digital numbers, (C, h, w).
+        valid: Which of them show the ground, (C, h, w).
+        spread: Standard deviation of the draws in digital numbers, float32, (L, h, w) for the L lit bands,
+            with not-a-number where the scene is not valid; None if it was not asked for.
+        lit: Which pixels of ``spread`` are valid, (L, h, w).
+    """
+
+    place: Window
+    pixels: np.ndarray
+    valid: np.ndarray
+    spread: NDArray[np.float32] | None = None
+    lit: NDArray[np.bool_] | None = None
+
+
+class Tiler(Protocol):
+    """Makes the tiles of a product: each is a pure function of its place, in any order and any process."""
+
+    @property
+    def places(self) -> Sequence[Window]:
+        """The windows of the product, which cover it once, in the order in which it is best made."""
+
+    def make(self, place: Window) -> Tile:
+        """The tile of one of ``places``."""
+
+
+def write_tiles(
+    tiler: Tiler, sink: Sink, *, spread: Sink | None = None, on_progress: Progress | None = None
+) -> None:
+    """Make all tiles one after the other and hand them to sinks; the caller commits.
+
+    Args:
+        tiler: Makes them.
+        sink: Receives pixels.
+        spread: Receives the standard deviation of the draws, if the tiler makes it.
+        on_progress: Called with output pixels done and their total.
+    """
+    places = tiler.places
+    total, done = sum(place.height * place.width for place in places), 0
+    for place in places:
+        tile = tiler.make(place)
+        sink.write(place, tile.pixels, tile.valid)
+        if spread is not None:
+            assert tile.spread is not None, "the tiler makes no spread"
+            assert tile.lit is not None, "a spread says where it is valid"
+            spread.write(place, tile.spread, tile.lit)
+        done += place.height * place.width
+        if on_progress is not None:
+            on_progress(done, total)
