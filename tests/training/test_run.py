@@ -220,9 +220,33 @@ rate = 1e-3
 """
 
 
-def test_an_operator_s_recipe_becomes_a_model_of_any_scale(tmp_path: Path) -> None:
+PIXELS = (
+    OPERATOR.partition("[denoiser]")[0]
+    + """
+[pixel_denoiser]
+[pixel_denoiser.data]
+sensors = { box = 1.0 }
+crop = 16
+truth = 20
+batch = 2
+[pixel_denoiser.net]
+width = 8
+multipliers = [1, 2]
+groups = 4
+attention = 2
+steps = 3
+[pixel_denoiser.optimiser]
+steps = 2
+warmup = 1
+rate = 1e-3
+"""
+)
+
+
+@pytest.mark.parametrize("recipe", [OPERATOR, PIXELS], ids=["small", "paper"])
+def test_an_operator_s_recipe_becomes_a_model_of_any_scale(tmp_path: Path, recipe: str) -> None:
     path = tmp_path / "operator.toml"
-    path.write_text(OPERATOR)
+    path.write_text(recipe)
     folder = train_recipe(path, _tiles(tmp_path / "tiles"), tmp_path / "out")
     model = load(folder)
     assert model.manifest.method == "neurop-diff"

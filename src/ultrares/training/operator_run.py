@@ -19,6 +19,7 @@ from ultrares.sensor.models import parse_sensor
 from ultrares.training.execution import Execution
 from ultrares.training.grid_denoiser_stage import train_grid_denoiser
 from ultrares.training.operator_stage import train_operator
+from ultrares.training.pixel_denoiser_stage import train_pixel_denoiser
 from ultrares.training.recipe import ContinuousData, OperatorRecipe, TilesSection
 from ultrares.training.start import start_encoder_from
 
@@ -86,10 +87,23 @@ def train_operator_recipe(
         roles["denoiser"] = denoiser
         if features is not None:
             roles["features"] = features
+    if recipe.pixel_denoiser is not None:
+        beside = recipe.pixel_denoiser
+        roles["denoiser"] = train_pixel_denoiser(
+            net,
+            continuous_sampler(tiles_of(beside.data), beside.data, config.largest),
+            beside.net,
+            beside.optimiser,
+            folder=out / "denoiser",
+            seed=beside.seed,
+            autocast=autocast,
+            execution=execution,
+        )
     manifest = OperatorManifest(
         name=recipe.name,
         operator=config,
         denoiser=found,
+        pixel_denoiser=None if recipe.pixel_denoiser is None else recipe.pixel_denoiser.net,
         licence=recipe.licence,
         trained_on=recipe.trained_on,
         recipe=file,

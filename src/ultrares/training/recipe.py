@@ -19,7 +19,7 @@ from pydantic import (
 from ultrares.backbones.system import System, SystemPreset, SystemSettings
 from ultrares.backbones.systems import SYSTEMS
 from ultrares.errors import OptionError
-from ultrares.methods.saved_operator import OperatorConfig
+from ultrares.methods.saved_operator import OperatorConfig, PixelDenoiserConfig
 from ultrares.sensor.models import parse_sensor
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -313,6 +313,13 @@ class GridDenoiserStage(AnyStage):
     """What it learns to say."""
 
 
+class PixelDenoiserStage(AnyStage):
+    """The paper's denoiser, which is shown the operator's image in pixels."""
+
+    data: ContinuousData
+    net: PixelDenoiserConfig = PixelDenoiserConfig()
+
+
 class _AnyRecipe(_Section):
     """What all recipes have."""
 
@@ -347,6 +354,14 @@ class OperatorRecipe(_AnyRecipe):
 
     operator: OperatorStage
     denoiser: GridDenoiserStage | None = None
+    pixel_denoiser: PixelDenoiserStage | None = None
+    """The paper's denoiser instead of ours."""
+
+    @model_validator(mode="after")
+    def _denoisers_exclude_each_other(self) -> Self:
+        if self.denoiser is not None and self.pixel_denoiser is not None:
+            raise ValueError("give denoiser or pixel_denoiser, not both")
+        return self
 
     @field_validator("denoiser")
     @classmethod
