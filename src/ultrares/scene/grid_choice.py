@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from affine import Affine
+
 from ultrares.errors import OptionError, ScaleError
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.source import RasterSource
@@ -137,7 +139,10 @@ def grid_like(profile: SceneProfile, other: str | Path) -> TargetGrid:
     cols = _like(profile.shape.width, onto.c, onto.a, theirs.shape.width)
     if rows is None or cols is None:
         raise OptionError(f"--like {other}: it does not overlap the scene")
-    return TargetGrid(rows, cols)
+    (down, row_axis), (across, col_axis) = rows, cols
+    # Its own numbers, so that both rasters' coordinates are equal to the last bit.
+    placed = theirs.transform @ Affine.translation(across, down)
+    return TargetGrid(row_axis, col_axis, placed)
 
 
 def _check_enlarges(scale: float) -> None:
@@ -151,13 +156,13 @@ def _covering(length: int, scale: float) -> Axis:
     return Axis(0.0, length / size, size)
 
 
-def _like(length: int, offset: float, pitch: float, count: int) -> Axis | None:
-    """The output pixels along one axis, from the first edge of another grid and its pitch."""
+def _like(length: int, offset: float, pitch: float, count: int) -> tuple[int, Axis] | None:
+    """The first of another grid's pixels that is used and the output pixels from there, along one axis."""
     first = max(0, round(-offset / pitch))
     last = min(count, round((length - offset) / pitch))
     if last <= first:
         return None
-    return Axis(_snapped(offset + first * pitch), pitch, last - first)
+    return first, Axis(_snapped(offset + first * pitch), pitch, last - first)
 
 
 def _snapped(edge: float) -> float:

@@ -51,10 +51,12 @@ class TargetGrid:
     Attributes:
         rows: Along the scene's rows.
         cols: Along the scene's columns.
+        placed: From its pixel corners to coordinates where another raster says it, to the last bit.
     """
 
     rows: Axis
     cols: Axis
+    placed: Affine | None = None
 
     @classmethod
     def of_factor(cls, scene: Shape, factor: int) -> TargetGrid:
@@ -86,6 +88,8 @@ class TargetGrid:
 
     def transform(self, scene: Affine) -> Affine:
         """From output pixel corners to coordinates, given the scene's transform."""
+        if self.placed is not None:
+            return self.placed
         corner = Affine.translation(self.cols.start, self.rows.start)
         return scene @ corner @ Affine.scale(self.cols.pitch, self.rows.pitch)
 
@@ -115,6 +119,9 @@ class TargetGrid:
 
     def part(self, window: Window) -> TargetGrid:
         """The grid of a window of the output pixels."""
+        placed = self.placed and self.placed @ Affine.translation(window.col, window.row)
         return TargetGrid(
-            self.rows.part(window.row, window.height), self.cols.part(window.col, window.width)
+            self.rows.part(window.row, window.height),
+            self.cols.part(window.col, window.width),
+            placed,
         )
