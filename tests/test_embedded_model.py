@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import ultrares
 from tests.shared_data import FOLDER, needs_shared_data
-from ultrares.catalogue import EMBEDDED
+from ultrares.methods.shelves import EMBEDDED
 from ultrares.metrics.fidelity import psnr
 from ultrares.sensor.models import Bicubic
 from ultrares.types import Mode

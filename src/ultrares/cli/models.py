@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,7 +41,7 @@ def models(
         _say_table([_HEADINGS, *(_row(model) for model in known)])
 
 
-def _say_table(rows: list[tuple[str, ...]]) -> None:
+def _say_table(rows: Sequence[tuple[str, ...]]) -> None:
     """Write rows whose columns are aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
