@@ -266,7 +266,7 @@ def main(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many tiles of naip/val.")] = 2,
     scenes: Annotated[int, typer.Option(min=1, max=4, help="How many images at x16 and x64.")] = 1,
-    side: Annotated[int, typer.Option(help="Their pixels along a side, at most 2048.")] = 1024,
+    side: Annotated[int, typer.Option(help="Their pixels along a side, at most 2048.")] = 512,
     scales: Annotated[str, typer.Option(help="Scales inside, separated by commas.")] = "4,16,64",
     models: Annotated[
         Path | None, typer.Option(help="Folder of the models; without it by name.")
