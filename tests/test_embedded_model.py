@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import ultrares
 from tests.shared_data import FOLDER, needs_shared_data
-from ultrares.catalogue import EMBEDDED
+from ultrares.methods.shelves import EMBEDDED
 from ultrares.metrics.fidelity import psnr
 from ultrares.sensor.models import Bicubic
 from ultrares.types import Mode
@@ -20,7 +20,7 @@ from ultrares.types import Mode
 SITES = range(0, 30, 4)
 
 
-def test_all_embedded_weights_fit_sixteen_megabytes() -> None:
+def test_all_embedded_weights_fit_twenty_megabytes() -> None:
     assert 0 < sum(path.stat().st_size for path in EMBEDDED.rglob("*.safetensors")) < 20e6
 
 

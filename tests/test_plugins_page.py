@@ -45,7 +45,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_page_s_commands_work(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for block in _blocks("docs/plugins.md", "sh") for line in block.splitlines()]
-    assert len(lines) == 6
+    assert len(lines) == 7
     for line in lines:
         name, *arguments = shlex.split(line)
         assert name == "ultrares"

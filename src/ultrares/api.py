@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ultrares.catalogue import (
-    EMBEDDED,
     Precision,
     describe_model,
     load_saved,
@@ -22,6 +21,7 @@ from ultrares.errors import OptionError, OutputError
 from ultrares.evaluation.files import evaluate
 from ultrares.evaluation.folders import FolderScores
 from ultrares.methods.cascade import MAX_SCALE
+from ultrares.methods.shelves import EMBEDDED
 from ultrares.metrics.scores import Scores
 from ultrares.model import Model, check_spread, tiler_along
 from ultrares.reports import DegradeReport, ModelInfo, UpscaleReport

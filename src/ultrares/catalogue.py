@@ -33,6 +33,7 @@ from ultrares.methods.saved_operator import (
     load_operator,
     read_operator_manifest,
 )
+from ultrares.methods.shelves import EMBEDDED, all_shelved, shelved
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.methods.weights import CONFIG, verify_checksum
 from ultrares.reports import ModelInfo
@@ -40,7 +41,6 @@ from ultrares.types import Backbone
 
 DEFAULT_MODEL = "csp-wavediffur-naip"
 RESIDUAL_MODEL = "neurop-diff-naip"
-EMBEDDED = Path(__file__).parent / "weights"
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -86,7 +86,7 @@ def residual_loader(
 
 
 def models(*names: str | Path) -> list[ModelInfo]:
-    """List the models that are embedded in the package and the systems that only lack weights, or these.
+    """List the models that are on a shelf (docs/plugins.md) and the systems that only lack weights, or these.
 
     Args:
         names: List only those, which are anything that :func:`ultrares.load` takes by name.
@@ -96,10 +96,7 @@ def models(*names: str | Path) -> list[ModelInfo]:
     """
     if names:
         return [_described(name)[0] for name in names]
-    infos = [
-        _info(_manifest(config.parent), config.parent)
-        for config in sorted(EMBEDDED.glob("*/config.json"))
-    ]
+    infos = [_on_shelf(folder) for folder in all_shelved()]
     have = {info.name for info in infos}
     untrained = [_untrained(system) for kind, system in SYSTEMS.items() if kind not in have]
     return [*infos, _info(_bicubic().manifest, None), *untrained]
@@ -116,18 +113,19 @@ def describe_model(name: str | Path) -> dict[str, Any]:
 
 
 def locate(name: str | Path) -> Path:
-    """The folder of a model, embedded, local or on the hub.
+    """The folder of a model: on a shelf, a path, or on the hub.
 
     Raises:
         ModelError: There is no such model.
     """
-    for folder in _places(name):
-        if (folder / "config.json").is_file():
-            return folder
+    here = _here(name)
+    if here is not None:
+        return here
     if str(name) in SYSTEMS:
         raise ModelError(
             f"system {name!r} has no weights here: train them by `ultrares train {name} --data DIR --out "
-            f"runs/{name}` and pass runs/{name}/model"
+            f"runs/{name}` and pass runs/{name}/model, or copy that folder as {name} to one that "
+            "`ultrares models --where` lists"
         )
     if Path(name).is_dir():
         raise ModelError(f"folder {name} holds no model: config.json is missing")
@@ -139,12 +137,12 @@ def locate(name: str | Path) -> Path:
     )
 
 
-def _places(name: str | Path) -> tuple[Path, Path]:
-    return EMBEDDED / str(name), Path(name)
-
-
-def _is_here(name: str | Path) -> bool:
-    return any((folder / "config.json").is_file() for folder in _places(name))
+def _here(name: str | Path) -> Path | None:
+    """The folder of a model on this machine, the shelves before a path."""
+    found = shelved(name)
+    if found is None and (Path(name) / CONFIG).is_file():
+        return Path(name)
+    return found
 
 
 def _from_hub(name: str) -> Path:
@@ -227,7 +225,7 @@ def _described(name: str | Path) -> tuple[ModelInfo, dict[str, Any]]:
     if is_foreign(name):
         foreign = load_foreign(Path(name))
         return _foreign_info(foreign, Path(name)), _foreign_facts(foreign)
-    if str(name) in SYSTEMS and not _is_here(name):
+    if str(name) in SYSTEMS and _here(name) is None:
         return _untrained(SYSTEMS[str(name)]), {}
     folder = locate(name)
     manifest = _manifest(folder)
@@ -295,6 +293,24 @@ def _info(manifest: Manifest | OperatorManifest, folder: Path | None) -> ModelIn
         present=present,
         path=None if folder is None else str(folder),
     )
+
+
+def _on_shelf(folder: Path) -> ModelInfo:
+    """The line of a folder on a shelf, under the name it is loaded by; one that cannot be read says why."""
+    try:
+        return replace(_info(_manifest(folder), folder), name=folder.name)
+    except ModelError as error:
+        return ModelInfo(
+            name=folder.name,
+            method="unreadable",
+            scales=UNSAID,
+            bands=UNSAID,
+            parameters=None,
+            licence=UNSAID,
+            trained_on=str(error),
+            present=False,
+            path=str(folder),
+        )
 
 
 def _method(manifest: Manifest | OperatorManifest) -> str:

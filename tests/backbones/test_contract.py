@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.backbones.contestants import CONTESTANTS, Contestant
+from ultrares.backbones.noise import noise_at
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.catalogue import load_saved
 from ultrares.methods.fitting import fitted
@@ -94,8 +95,23 @@ def test_brightness_is_kept_roughly(image: Tensor, fine: Tensor) -> None:
 
 
 def test_same_image_gives_the_same_result(backbone: Backbone, image: Tensor, fine: Tensor) -> None:
-    if not backbone.stochastic:
-        assert torch.equal(enlarged(backbone, image), fine)
+    """Without any noise a stochastic one takes a fixed field."""
+    assert torch.equal(enlarged(backbone, image), fine)
+
+
+@torch.inference_mode()
+def test_noise_decides_what_is_drawn_and_nothing_else(backbone: Backbone, image: Tensor) -> None:
+    scale = backbone.scales[0]
+
+    def drawn(seed: int) -> Tensor:
+        def call(fit: Tensor) -> Tensor:
+            return backbone(fit, scale=scale, noise=noise_at(fit, seed=seed, origin=Origin(0, 0)))
+
+        return fitted(image[:1], backbone.size_rule, scale, call)
+
+    first = drawn(0)
+    assert torch.equal(first, drawn(0))
+    assert torch.equal(first, drawn(1)) is not backbone.stochastic
 
 
 def test_batch_does_not_mix(backbone: Backbone, image: Tensor, fine: Tensor) -> None:

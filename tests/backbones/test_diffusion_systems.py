@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,46 @@ def test_saved_is_as_before(kind: str, tmp_path: Path) -> None:
     assert (solver.backbone.name, solver.scale, solver.draws) == ("mine", 2, True)
     image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(solver.backbone(image), backbone(image), atol=1e-5, rtol=0)
+
+
+OTHERS: dict[str, Any] = {
+    "steps": 1,
+    "clock": 50,
+    "predicts": "noise",
+    "sigmas": [4.0, 0.1],
+    "betas": [1e-6, 2e-2],
+    "eta": 0.25,
+    "residual": [0.01, 0.02],
+    "lam": 0.5,
+    "eps": 0.01,
+    "sampler": "other",
+}
+"""Another value for everything that decides what the weights of a diffusion system mean."""
+
+
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_weights_remember_their_process_and_refuse_another(kind: str, tmp_path: Path) -> None:
+    _, settings, backbone = tiny(kind, steps=2)
+    config = BackboneConfig(kind=kind, settings=settings)
+    manifest = Manifest(name="mine", backbone=config, licence="none", trained_on="nothing")
+    save_model(tmp_path, manifest, [{"backbone": backbone.net}], card="")
+    path = tmp_path / "config.json"
+    saved = json.loads(path.read_text())
+    told = saved["backbone"]["settings"]
+    assert {"mean", "steps", "clock", "predicts", "sigmas", "sampler"} <= told.keys()
+    assert told.keys() >= ({"betas", "eta", "residual"} if "betas" in told else {"lam", "eps"})
+    samplers = {"other": "ddim" if "betas" in told else "posterior"}
+    for name in OTHERS.keys() & told.keys():
+        other = samplers.get(str(OTHERS[name]), OTHERS[name])
+        changed = {**saved["backbone"], "settings": {**told, name: other}}
+        path.write_text(json.dumps({**saved, "backbone": changed}))
+        with pytest.raises(ModelError, match=rf"settings\.{name} is .*were trained with"):
+            load_model(tmp_path, autocast=False)
+    # There is one way to interpolate the mean, and any other is no setting at all.
+    changed = {**saved["backbone"], "settings": {**told, "mean": "nearest"}}
+    path.write_text(json.dumps({**saved, "backbone": changed}))
+    with pytest.raises(ModelError, match=r"backbone\.settings.*mean"):
+        load_model(tmp_path, autocast=False)
 
 
 def test_a_network_of_whole_images_warns(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ultrares.backbones.noise import noise_at
 from ultrares.backbones.system import SystemPreset
 from ultrares.backbones.systems import SYSTEMS
 from ultrares.errors import ModelError, ReferenceImageError
+from ultrares.methods.saved import BackboneConfig, Manifest, load_model, save_model
 from ultrares.types import Origin
 
 KINDS = ("esrgan-dp", "le-gan", "ref-vae", "lar-sr")
@@ -127,6 +129,23 @@ def test_draws_follow_their_noise_and_nothing_else(kind: str) -> None:
     # Without noise it is the field of seed 0 at the origin, for each image of a batch.
     both = backbone(image.expand(2, -1, -1, -1), scale=2)
     torch.testing.assert_close(both, first.expand(2, -1, -1, -1))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kind", KINDS)
+def test_saved_is_as_before(kind: str, tmp_path: Path) -> None:
+    backbone = _awake(kind)
+    # Halved precision must not change what is saved.
+    backbone.net.half().float()
+    settings = SYSTEMS[kind].with_changes("small", TINY[kind])
+    config = BackboneConfig(kind=kind, settings=settings)
+    manifest = Manifest(name="mine", backbone=config, licence="none", trained_on="nothing")
+    save_model(tmp_path, manifest, [{"backbone": backbone.net}], card="")
+    saved = load_model(tmp_path, autocast=False)
+    assert saved.manifest.backbone.settings == settings
+    image = _image(8, 8).float()
+    expected = backbone(image)
+    torch.testing.assert_close(saved.solvers[0].backbone(image), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -141,6 +141,17 @@ def test_models_are_listed_one_a_line(run):
     assert " ".join(line.split()) == "double cascade 2, 4, 8 any number 1.2 M Apache-2.0 NAIP yes"
 
 
+@pytest.mark.usefixtures("api")
+def test_where_models_are_and_are_looked_for(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("ULTRARES_MODELS", str(tmp_path / "none"))
+    lines = [" ".join(line.split()) for line in run("models", "--where").stdout.splitlines()]
+    assert lines[0] == "name folder"
+    assert lines[1].startswith("double ")
+    assert lines[3] == "looked for in"
+    assert lines[4].endswith("the package")
+    assert f"{tmp_path / 'none'} ULTRARES_MODELS does not exist" in lines
+
+
 def test_degrade_says_what_it_wrote(run, api):
     outcome = run("degrade", "in.tif", "out.tif", "--scale", "4", "--overwrite")
     assert outcome == (0, "out.tif  40 x 30 px, 1/4 of in.tif, sensor bicubic\n", "")

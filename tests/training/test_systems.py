@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,19 @@ def test_every_system_has_a_recipe_and_a_loss() -> None:
         assert (recipe.name, recipe.system.kind, recipe.system.preset) == (kind, kind, "small")
         with pytest.raises(OptionError, match="of a system"):
             read_recipe(find_recipe(kind))
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_the_recipe_of_a_system_trains(kind: str, tiles: Path, tmp_path: Path) -> None:
+    """The recipe that ships, at its own size, for a step of the smallest batch it takes."""
+    text = find_recipe(kind).read_text()
+    recipe = tmp_path / f"{kind}.toml"
+    recipe.write_text(re.sub("batch = .*", "batch = 1", re.sub("crop = .*", "crop = 32", text)))
+    folder = train_recipe(recipe, tiles, tmp_path / "out", steps=1)
+    manifest = read_manifest(folder)
+    assert manifest.backbone.settings == SYSTEMS[kind].presets["small"]
+    assert manifest.licence == "Apache-2.0"
+    assert (folder / WEIGHTS).stat().st_size < 4 * 2**20
 
 
 @pytest.mark.parametrize("kind", TINY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,9 @@ def models(
         typer.Argument(metavar="[MODEL]...", help="Only these: names, files, folders or hub ids."),
     ] = None,
     *,
+    where: Annotated[
+        bool, typer.Option("--where", help="Show their folders, and where models are looked for.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """List the models, what they were trained on, and whether they are on this machine."""
@@ -31,11 +35,36 @@ def models(
     if json:
         say_json([asdict(model) for model in known])
         return
-    rows = [_HEADINGS, *(_row(model) for model in known)]
+    if where:
+        _say_where(known)
+    else:
+        _say_table([_HEADINGS, *(_row(model) for model in known)])
+
+
+def _say_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Write rows whose columns are aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
         say("  ".join(cells).rstrip())
+
+
+def _say_where(known: list[ModelInfo]) -> None:
+    """Write where the models are, and the folders that names are looked up in."""
+    from ultrares.methods.shelves import shelves
+
+    _say_table([("name", "folder"), *((model.name, _place(model)) for model in known)])
+    say("\nlooked for in")
+    looked = [
+        (str(shelf.folder), shelf.words, "" if shelf.folder.is_dir() else "does not exist")
+        for shelf in shelves()
+    ]
+    _say_table(looked)
+
+
+def _place(model: ModelInfo) -> str:
+    """Where a model's weights are, in a word."""
+    return model.path or ("none needed" if model.present else "no weights yet")
 
 
 def _row(model: ModelInfo) -> tuple[str, ...]:
