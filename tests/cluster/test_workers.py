@@ -149,11 +149,10 @@ def upscale(scene: Path, tmp_path: Path) -> Upscale:
     "options",
     [
         {},
-        {"scale": 2.5},
         {"aoi": (301_800, 9_110_900, 303_000, 9_112_000), "tile": 32},
-        {"scale": 2, "mode": "perceptual", "draws": 2, "uncertain": True, "model": "tiny"},
+        {"scale": 2.5, "mode": "perceptual", "draws": 2, "uncertain": True, "model": "tiny"},
     ],
-    ids=["blocks", "areas", "aoi", "draws"],
+    ids=["blocks", "aoi", "areas of draws"],
 )
 def test_the_file_is_the_same_to_the_byte(cluster, upscale, folder, options):
     if options.get("model") == "tiny":
@@ -194,6 +193,15 @@ def test_the_tags_do_not_tell_of_workers(cluster, upscale, tmp_path):
     assert not [key for key in tags if "WORKER" in key or "SCHEDULER" in key]
 
 
-def test_a_tile_that_kills_every_worker_ends_in_a_sentence(client):
-    with pytest.raises(ClusterError, match="died one after the other"):
+def test_tiles_survive_the_loss_of_all_workers(client):
+    for pid in client.run(os.getpid).values():
+        os.kill(pid, signal.SIGKILL)
+    sink = ArraySink(1, Shape(48, 32), np.dtype(int))
+    write_tiles_from_workers(client, Numbered(), PLACES, sink)
+    np.testing.assert_array_equal(sink.array, whole())
+
+
+def test_a_tile_that_kills_every_worker_ends_in_a_sentence(client, cluster, monkeypatch):
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
+    with pytest.raises(ClusterError, match="times workers died over the same tile"):
         list(results_from_workers(client, Deadly("deadly"), PLACES))

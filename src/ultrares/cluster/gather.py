@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from ultrares.cluster.bench import Description, Finish, Made, make_tile
@@ -23,6 +24,17 @@ never ahead of the writer by more."""
 
 PATIENCE = 60
 """Seconds to wait for a worker where there is none."""
+
+PULSE = 2
+"""Seconds without a tile after which one looks whether workers were lost."""
+
+LOSSES = 3
+"""How often a tile may be lost together with all workers."""
+
+_DEADLY = (
+    "{times} times workers died over the same tile, the last at {last}: they may lack memory; pass fewer "
+    "workers or more memory"
+)
 
 
 def write_tiles_from_workers(
@@ -80,56 +92,97 @@ def results_from_workers(
     Raises:
         ClusterError: The cluster was lost, or a worker cannot do the job.
     """
-    from distributed import as_completed
-
     with _cluster_errors():
-        runs = Runs(len(places), _workers(client))
-        flying: dict[Future[Made], tuple[int, str]] = {}
-        ready = as_completed(loop=client.loop)
+        flight = _Flight(client, job, places, finish)
         kinds: dict[str, str] = {}
         try:
-            while True:
-                for future, number, worker in _new(client, job, places, runs, flying, finish):
-                    flying[future] = number, worker
-                    ready.add(future)
-                if not flying:
-                    return
-                future = next(ready)
-                number, _ = flying.pop(future)
-                made = future.result()
-                future.release()
-                _check_alike(kinds, made)
-                yield places[number], made.result
+            while flight.refill():
+                landed = flight.landed()
+                if landed is not None:
+                    number, made = landed
+                    _check_alike(kinds, made)
+                    yield places[number], made.result
         finally:
-            client.cancel(list(flying))
+            flight.cancel()
 
 
-def _new(
-    client: Client,
-    job: Description,
-    places: Sequence[Window],
-    runs: Runs,
-    flying: dict[Future[Made], tuple[int, str]],
-    finish: Finish | None,
-) -> Iterator[tuple[Future[Made], int, str]]:
-    """Tasks for workers that have fewer than they may."""
-    busy = Counter(worker for _, worker in flying.values())
-    for worker in _workers(client):
-        for _ in range(busy[worker], IN_FLIGHT):
-            number = runs.next(worker)
-            if number is None:
-                return
-            # Its own worker has the neighbours' cells, but any other can do it.
-            future = client.submit(
-                make_tile,
-                job,
-                places[number],
-                finish,
-                workers=[worker],
-                allow_other_workers=True,
-                pure=False,
-            )
-            yield future, number, worker
+class _Flight:
+    """The tiles that workers have at the moment."""
+
+    def __init__(
+        self,
+        client: Client,
+        job: Description,
+        places: Sequence[Window],
+        finish: Finish | None,
+    ) -> None:
+        self._client = client
+        self._job, self._places, self._finish = job, places, finish
+        self._runs = Runs(len(places), _workers(client))
+        self._flying: dict[Future[Made], tuple[int, str]] = {}
+        self._ready: SimpleQueue[Future[Made]] = SimpleQueue()
+        self._losses: Counter[int] = Counter()
+
+    def refill(self) -> bool:
+        """Give tiles to workers that have fewer than they may, and say whether any is in flight."""
+        busy = Counter(worker for _, worker in self._flying.values())
+        for worker in _workers(self._client):
+            for _ in range(busy[worker], IN_FLIGHT):
+                number = self._runs.next(worker)
+                if number is not None:
+                    self._launch(number, worker)
+        return bool(self._flying)
+
+    def landed(self) -> tuple[int, Made] | None:
+        """The next tile, which the cluster then forgets; None if it takes long."""
+        try:
+            future = self._ready.get(timeout=PULSE)
+        except Empty:
+            self._relaunch_stranded()
+            return None
+        if future not in self._flying:
+            # It was stranded, and another makes the same tile.
+            return None
+        made: Made = future.result()
+        number, _ = self._flying.pop(future)
+        future.release()
+        return number, made
+
+    def cancel(self) -> None:
+        """Give up what is in flight."""
+        self._client.cancel(list(self._flying))
+
+    def _launch(self, number: int, worker: str) -> None:
+        # Its own worker has the neighbours' cells, but any other can do it.
+        future = self._client.submit(
+            make_tile,
+            self._job,
+            self._places[number],
+            self._finish,
+            workers=[worker],
+            allow_other_workers=True,
+            pure=False,
+        )
+        self._flying[future] = number, worker
+        future.add_done_callback(self._ready.put)
+
+    def _relaunch_stranded(self) -> None:
+        """Give tiles to another worker that their own, which is gone, took with it.
+
+        The scheduler does so by itself while any worker is left; where all were lost, it goes on waiting
+        for those that a task named, though others have come.
+        """
+        there = _workers(self._client)
+        worked_on = {key for keys in self._client.processing().values() for key in keys}
+        for future, (number, worker) in list(self._flying.items()):
+            if worker in there or future.key in worked_on or future.done():
+                continue
+            self._losses[number] += 1
+            if self._losses[number] > LOSSES:
+                raise ClusterError(_DEADLY.format(times=LOSSES + 1, last=worker))
+            del self._flying[future]
+            self._client.cancel([future])
+            self._launch(number, there[number % len(there)])
 
 
 def _workers(client: Client) -> list[str]:
@@ -160,10 +213,8 @@ def _cluster_errors() -> Iterator[None]:
     try:
         yield
     except KilledWorker as error:
-        raise ClusterError(
-            f"{error.allowed_failures + 1} workers died one after the other of the same tile, the last at "
-            f"{error.last_worker.address}: they may lack memory; pass fewer workers or more memory"
-        ) from error
+        times, last = error.allowed_failures + 1, error.last_worker.address
+        raise ClusterError(_DEADLY.format(times=times, last=last)) from error
     except (CancelledError, TimeoutError, ConnectionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ClusterError(f"the cluster was lost ({reason}); run the command again") from error
