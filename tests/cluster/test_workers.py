@@ -137,7 +137,7 @@ def upscale(scene: Path, tmp_path: Path) -> Upscale:
     def run(name: str, **options: Any) -> bytes:
         target = tmp_path / f"{name}.tif"
         uncertainty = options.pop("uncertain", False) and tmp_path / f"{name}_std.tif"
-        options = {"model": "bicubic", "scale": 4, "tile": 64} | options
+        options = {"model": "bicubic", "scale": 4, "tile": 64, **options}
         ultrares.upscale_scene(scene, target, uncertainty=uncertainty or None, **options)
         files = [target] + ([uncertainty] if uncertainty else [])
         return b"".join(file.read_bytes() for file in files)

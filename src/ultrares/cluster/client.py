@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 REACHED_IN = 10
 """Seconds in which a scheduler must answer."""
 
+RESTARTED_IN = "300s"
+"""How long a worker that died may take to come back; on a busy machine dask's 15 s are too short."""
+
 LOOPBACK = "127.0.0.1"
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -112,7 +115,8 @@ class Hands:
             yield client
 
 
-def local_cluster(workers: int, memory: int | None, folder: str) -> SpecCluster:
+@contextmanager
+def local_cluster(workers: int, memory: int | None, folder: str) -> Iterator[SpecCluster]:
     """A scheduler in this process and workers in processes of their own, heard on loopback only.
 
     Args:
@@ -120,6 +124,7 @@ def local_cluster(workers: int, memory: int | None, folder: str) -> SpecCluster:
         memory: Bytes beyond which a worker is ended and replaced; None for no limit.
         folder: For the workers' own files.
     """
+    import dask
     from distributed import Nanny, Scheduler, SpecCluster
 
     threads = max(1, torch.get_num_threads() // workers)
@@ -143,11 +148,15 @@ def local_cluster(workers: int, memory: int | None, folder: str) -> SpecCluster:
         }
         for number in range(workers)
     }
-    return SpecCluster(
-        workers=specification,
-        scheduler={"cls": Scheduler, "options": {**heard, "port": 0}},
-        silence_logs=logging.CRITICAL,
-    )
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": RESTARTED_IN}),
+        SpecCluster(
+            workers=specification,
+            scheduler={"cls": Scheduler, "options": {**heard, "port": 0}},
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        yield cluster
 
 
 def _environment(number: int, threads: int, gpus: list[str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ IN_FLIGHT = 2
 """Tiles that a worker has at once: one that it makes and one that waits, so that it is never idle and
 never ahead of the writer by more."""
 
-PATIENCE = 60
+PATIENCE = 120
 """Seconds to wait for a worker where there is none."""
 
 PULSE = 2

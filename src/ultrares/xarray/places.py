@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def _moved_reference(coordinate: xr.DataArray, grid: TargetGrid) -> xr.DataArray
 
 def _moved_points(text: Any, grid: TargetGrid) -> Any:
     """Ground control points as rioxarray keeps them: GeoJSON, whose rows and columns count corners."""
-    points = json.loads(text) if isinstance(text, str) else text
+    points = json.loads(text) if isinstance(text, str) else deepcopy(text)
     for feature in points["features"]:
         place = feature["properties"]
         place["row"] = (place["row"] - grid.rows.start) / grid.rows.pitch
