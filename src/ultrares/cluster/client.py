@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import torch
 
 from ultrares.errors import ClusterError, MissingExtraError, OptionError
@@ -23,6 +25,9 @@ REACHED_IN = 10
 
 RESTARTED_IN = "300s"
 """How long a worker that died may take to come back; on a busy machine dask's 15 s are too short."""
+
+GRACE = 1.0
+"""Seconds that workers have to end by themselves when a run is given up."""
 
 LOOPBACK = "127.0.0.1"
 
@@ -156,7 +161,20 @@ def local_cluster(workers: int, memory: int | None, folder: str) -> Iterator[Spe
             silence_logs=logging.CRITICAL,
         ) as cluster,
     ):
-        yield cluster
+        try:
+            yield cluster
+        except BaseException:
+            # Left alone, a worker ends when its tile is made, which may take long.
+            pids = [nanny.pid for nanny in cluster.workers.values()]
+            working = [child for child in psutil.Process().children() if child.pid in pids]
+            Timer(GRACE, _kill, [working]).start()
+            raise
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _environment(number: int, threads: int, gpus: list[str]) -> dict[str, str]:
