@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import torch
 
-from ultrares import __version__
 from ultrares.catalogue import EMBEDDED, arithmetic
 from ultrares.errors import ClusterError, RasterError
 from ultrares.loading import load
@@ -54,7 +54,7 @@ class Origins:
             radiometry.bounds,
         )
         digest = hashlib.sha256(repr(facts).encode()).hexdigest()
-        return cls(__version__, model.manifest.sha256, digest)
+        return cls(_version(), model.manifest.sha256, digest)
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,11 @@ class Job:
         else:
             difference = f"it finds another scene at {self.source}: give all machines the same file"
         raise ClusterError(difference)
+
+
+def _version() -> str:
+    # By name, because the package's front refers to layers above this one.
+    return str(import_module("ultrares").__version__)
 
 
 def _absolute(path: str) -> str:
