@@ -7,23 +7,20 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ultrares.catalogue import (
-    Precision,
-    describe_model,
-    load_saved,
-    locate,
-    models,
-    residual_loader,
-)
+from ultrares.catalogue import describe_model, locate, models
+from ultrares.cluster.client import Hands
+from ultrares.cluster.gather import write_tiles_from_workers
 from ultrares.errors import OptionError, OutputError
 from ultrares.evaluation.files import evaluate
 from ultrares.evaluation.folders import FolderScores
+from ultrares.job import Job, Origins
+from ultrares.loading import load
 from ultrares.methods.cascade import MAX_SCALE
 from ultrares.methods.shelves import EMBEDDED
 from ultrares.metrics.scores import Scores
-from ultrares.model import Model, check_spread, tiler_along
+from ultrares.model import Model, check_spread
 from ultrares.reports import DegradeReport, ModelInfo, UpscaleReport
 from ultrares.scene.budget import cache_for, parse_memory, tile_for
 from ultrares.scene.check import SPREAD, CheckReport
@@ -37,11 +34,14 @@ from ultrares.scene.reference import RasterReference, check_overlap, open_refere
 from ultrares.scene.sink import CogSink, check_target, commit_together
 from ultrares.scene.source import RasterSource
 from ultrares.scene.target_grid import TargetGrid
-from ultrares.scene.tile import write_tiles
+from ultrares.scene.tile import Tiler, write_tiles
 from ultrares.scene.upscale import aoi_window
 from ultrares.scene.windows import whole
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Backbone, Mode
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = [
     "EMBEDDED",
@@ -65,31 +65,6 @@ __all__ = [
 Progress = Callable[[int, int], None]
 
 
-def load(
-    name: str | Path | Backbone | None = None,
-    *,
-    precision: Precision = "auto",
-    device: str | None = None,
-) -> Model:
-    """Load a model: the embedded default, a name from :func:`models`, a file, a folder, or a hub id.
-
-    Args:
-        name: None for the default. Otherwise a name, a folder with config.json and
-            model.safetensors, ``owner/repository`` on the Hugging Face hub, or a backbone: the file of a
-            network (.pth, .safetensors, .onnx, .ts), a folder with card.toml, or an object, such as
-            :meth:`ultrares.Backbone.wrap` makes (docs/plugins.md).
-        precision: ``bf16`` and ``fp32`` say how to convolve; ``auto`` is bf16 where the processor has it,
-            but for other people's networks fp32, or as they were wrapped.
-        device: A torch device; None is a GPU if there is one, else the CPU.
-
-    Raises:
-        ModelError: There is no such model, or its files are corrupt.
-        OptionError: There is no such precision or device.
-    """
-    saved = load_saved(name, precision=precision, device=device)
-    return Model(saved, residual=residual_loader(precision=precision, device=device))
-
-
 def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     source: str | Path,
     target: str | Path,
@@ -108,6 +83,8 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     tile: int | None = None,
     memory: str | int | None = None,
     aoi: tuple[float, float, float, float] | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> UpscaleReport:
@@ -131,9 +108,13 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         seed: Seed of the samples.
         sensor: ``box``, ``bicubic`` or ``mtf:VALUE``.
         tile: Side of the square of output pixels written at a time; the result does not depend on it.
-        memory: What the process may use, such as ``"4GB"``; chooses the tile.
+        memory: What the process may use, such as ``"4GB"``; chooses the tile. With ``workers`` it is divided
+            among them and this process; with ``scheduler`` it is what each worker may use.
         aoi: Left, bottom, right, top in the scene's CRS: upscale only the source pixels it touches.
             The result equals the crop of the full one.
+        workers: Have the tiles made by so many processes of this machine, one for each GPU where there are
+            some. The result does not depend on it. ``model`` must then be a name or a path.
+        scheduler: Have them made by the workers of the dask.distributed scheduler at this address.
         overwrite: Whether existing files may be replaced.
         progress: Called with the output pixels done and their total.
 
@@ -142,9 +123,9 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     """
     start = time.monotonic()
     files = _Files(source, target, uncertainty, reference, overwrite)
-    wanted = Wanted(scale, gsd, like)
-    wanted.check()
-    files.check()
+    hands, wanted = Hands(workers, scheduler), Wanted(scale, gsd, like)
+    for asked in (hands, wanted, files):
+        asked.check()
     parsed = parse_sensor(sensor)
     if uncertainty is not None:
         check_spread(mode, draws)
@@ -153,19 +134,26 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     with ExitStack() as stack:
         scene = stack.enter_context(RasterSource(source))
         grid = wanted.on(scene.profile)
-        route = loaded.route(
-            grid.scale,
+        window, budget = aoi_window(scene.profile, aoi), hands.share(parse_memory(memory))
+        part = grid.part_over(window)
+        job = Job(
+            str(source),
+            grid,
+            part,
+            model=_name_of(model, hands),
+            reference=None if reference is None else str(reference),
             mode=mode,
             draws=draws,
             steps=steps,
             seed=seed,
-            sensor=parsed,
-            with_reference=reference is not None,
+            sensor=sensor,
+            tile=tile_for(tile, budget, scene.bands, shown),
+            cache_bytes=cache_for(budget),
+            with_spread=uncertainty is not None,
         )
+        route = job.route(loaded)
         radiometry = Radiometry.of(scene)
         guide = files.open_reference(stack, loaded, scene, radiometry)
-        window, budget = aoi_window(scene.profile, aoi), parse_memory(memory)
-        part = grid.part_over(window)
         tags = {
             "ULTRARES_MODEL": loaded.name,
             "ULTRARES_MODEL_SHA256": loaded.manifest.sha256 or "none",
@@ -183,21 +171,10 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         }
         profile = scene.profile.onto(grid.part(part))
         sink, spread = files.open_sinks(stack, profile, tags, shown)
-        tiler = tiler_along(
-            route,
-            scene,
-            grid,
-            radiometry=radiometry,
-            nodata=scene.profile.nodata,
-            tile=tile_for(tile, budget, scene.bands, shown),
-            cache_bytes=cache_for(budget),
-            part=part,
-            exact=isinstance(parsed, Box),
-            reference=guide,
-            with_spread=spread is not None,
-            widening=loaded.widening,
-        )
-        write_tiles(tiler, sink, spread=spread, on_progress=progress)
+        tiler = job.tiler(loaded, route, scene, radiometry, guide)
+        sent = job.sent(Origins.of(loaded, scene, radiometry))
+        with hands.client(budget) as client:
+            _write(tiler, sink, spread, progress, client=client, job=sent)
         # The product comes last: where it is, its uncertainty is, too.
         commit_together(*([sink] if spread is None else [spread, sink]))
     seconds = time.monotonic() - start
@@ -314,6 +291,39 @@ class _Files:
             self.uncertainty, profile.of_spread(), tags | content, overwrite=self.overwrite
         )
         return sink, stack.enter_context(spread)
+
+
+def _write(
+    tiler: Tiler,
+    sink: CogSink,
+    spread: CogSink | None,
+    progress: Progress | None,
+    *,
+    client: Client | None,
+    job: Job,
+) -> None:
+    """Have all tiles made, by a cluster's workers if there is a client of one, and written here."""
+    if client is None:
+        write_tiles(tiler, sink, spread=spread, on_progress=progress)
+    else:
+        write_tiles_from_workers(
+            client, job, tiler.places, sink, spread=spread, on_progress=progress
+        )
+
+
+def _name_of(model: str | Path | Model | Backbone | None, hands: Hands) -> str | None:
+    """The model as other processes can load it.
+
+    Raises:
+        OptionError: They shall, and it is an object of this one.
+    """
+    if model is None:
+        return None
+    if isinstance(model, str | Path):
+        return str(model)
+    if hands:
+        raise OptionError("workers load the model themselves: pass its name or its path as `model`")
+    return None
 
 
 def _radiometry_in_words(sensor: SensorModel, grid: TargetGrid) -> str:

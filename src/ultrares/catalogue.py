@@ -338,6 +338,16 @@ def _untrained(system: System) -> ModelInfo:
     )
 
 
+def arithmetic(precision: Precision = "auto", device: str | None = None) -> str:
+    """How a model that is loaded with these options computes, in words.
+
+    Raises:
+        OptionError: There is no such precision or device.
+    """
+    where = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return f"{where.partition(':')[0]} in {'bf16' if _use_bfloat16(precision, where) else 'fp32'}"
+
+
 def _usable(device: str) -> str:
     """The device, if a tensor can be made on it."""
     try:

@@ -10,6 +10,7 @@
     │   └── ReferenceImageError       a reference image that cannot help
     ├── ModelError                 a model is unknown, corrupt or does not fit
     ├── OutputError                the result cannot be written, or did not survive its read-back
+    ├── ClusterError               a cluster cannot be reached, or its workers cannot do the job
     └── MissingExtraError          an optional dependency is not installed
 
 All of them are raised with a sentence that a person can act on; the command line prints it and exits 1.
@@ -46,6 +47,10 @@ class ModelError(UltraresError):
 
 class OutputError(UltraresError, OSError):
     """The result could not be written, or its read-back differs from what was computed."""
+
+
+class ClusterError(UltraresError):
+    """A cluster cannot be reached, was lost, or has workers that cannot do the job."""
 
 
 class MissingExtraError(UltraresError, ImportError):

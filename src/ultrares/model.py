@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, TypeVar, get_args
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ultrares.errors import InputError, ModelError, OptionError, ReferenceImageError
 from ultrares.methods.area_average import AreaAverage
@@ -26,7 +27,7 @@ from ultrares.scene.reference import ArrayReference
 from ultrares.scene.sink import ArraySink
 from ultrares.scene.source import ArraySource
 from ultrares.scene.target_grid import TargetGrid
-from ultrares.scene.tile import Tiler, write_tiles
+from ultrares.scene.tile import write_tiles
 from ultrares.scene.upscale import BlockTiler
 from ultrares.scene.upscale_grid import AreaTiler
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
@@ -358,7 +359,8 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
     tile: int = 512,
     cache_bytes: int = DEFAULT_CACHE,
     part: Window | None = None,
-) -> Tiler:
+    integrals: Sequence[Tensor] | None = None,
+) -> BlockTiler | AreaTiler:
     """What makes the tiles of a product along a route: in whole blocks where the grid has them, else by areas.
 
     Args:
@@ -374,6 +376,7 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
         tile: Output pixels a side that are made at once, where blocks are whole.
         cache_bytes: What computed cells may keep.
         part: Output pixels of the product; None for all.
+        integrals: Those of the route's last step, if they were gathered elsewhere.
     """
     factor = grid.factor
     if factor is not None and grid.covers(source.shape):
@@ -391,13 +394,14 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
             with_spread=with_spread,
             widening=widening,
             last=route.last,
+            integrals=integrals,
         )
     pyramid = Pyramid(
         source, radiometry, route.levels, cache_bytes=cache_bytes, reference=reference
     )
     return AreaTiler(
         source,
-        GridStage(pyramid, route.last or AreaAverage(), grid),
+        GridStage(pyramid, route.last or AreaAverage(), grid, integrals=integrals),
         grid,
         radiometry=radiometry,
         nodata=nodata,

@@ -36,6 +36,8 @@ def test_upscale_ends_in_one_line(run, api):
         "tile": None,
         "memory": None,
         "aoi": None,
+        "workers": None,
+        "scheduler": None,
         "overwrite": False,
     }
 
@@ -43,7 +45,8 @@ def test_upscale_ends_in_one_line(run, api):
 def test_upscale_hands_every_option_on(run, api):
     text = (
         "upscale in.tif out.tif --scale 3.5 --model m --reference r.tif --mode perceptual --draws 8 "
-        "--uncertainty std.tif --steps 20 --seed -7 --sensor mtf:0.3 --tile 128 --memory 4GB --overwrite"
+        "--uncertainty std.tif --steps 20 --seed -7 --sensor mtf:0.3 --tile 128 --memory 4GB --overwrite "
+        "--workers 3 --scheduler tcp://there:1"
     )
     outcome = run(*text.split(), "--aoi", "-33 -8 -32.5 -7")
     assert outcome.status == 0
@@ -64,6 +67,8 @@ def test_upscale_hands_every_option_on(run, api):
         "tile": 128,
         "memory": "4GB",
         "aoi": (-33.0, -8.0, -32.5, -7.0),
+        "workers": 3,
+        "scheduler": "tcp://there:1",
         "overwrite": True,
     }
 

@@ -77,6 +77,17 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             help="The part of the scene to upscale, in the units of its CRS.",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Let so many processes make the tiles; one for each GPU."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Let a dask.distributed cluster do it, like tcp://127.0.0.1:8786.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -104,6 +115,8 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             tile=tile,
             memory=memory,
             aoi=aoi,
+            workers=workers,
+            scheduler=scheduler,
             overwrite=overwrite,
             progress=progress,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ultrares.scene.pyramid import Pyramid
 from ultrares.scene.target_grid import TargetGrid
-from ultrares.scene.windows import clipped
+from ultrares.scene.windows import clipped, union
 from ultrares.types import GridCell, GridUpscaler, Origin, Shape, Window
 
 SURVEYED, SURVEY_SIDE = 8, 256
@@ -33,6 +33,7 @@ class GridStage:
         upscaler: How.
         grid: Where the output pixels lie on the scene.
         cache_bytes: What computed cells may keep; affects time only.
+        integrals: What :meth:`integrals` returned elsewhere; None to gather them when they are needed.
     """
 
     def __init__(
@@ -42,11 +43,12 @@ class GridStage:
         grid: TargetGrid,
         *,
         cache_bytes: int = 128 << 20,
+        integrals: Sequence[Tensor] | None = None,
     ) -> None:
         self._pyramid = pyramid
         self._upscaler = upscaler
         self._grid = grid
-        self._integrals: list[Tensor] | None = None
+        self._integrals = None if integrals is None else list(integrals)
         self._cache: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
         self._cached, self._cache_bytes = 0, cache_bytes
 
@@ -78,6 +80,36 @@ class GridStage:
         fine: NDArray[np.float32] = result.numpy()
         return fine
 
+    def needs(self, window: Window) -> Window:
+        """The scene pixels that a window inside the output depends on, its integrals apart."""
+        side = self._upscaler.core
+        bottom, right = window.row + window.height - 1, window.col + window.width - 1
+        first, last = (
+            self._needed(self._window(self._core(row // side, col // side)))
+            for row, col in ((window.row, window.col), (bottom, right))
+        )
+        return union(first, last)
+
+    def surveyed(self) -> list[Window]:
+        """The scene pixels that each of the squares needs that integrals are gathered over."""
+        if self._upscaler.passes == 0:
+            return []
+        return [self._needed(core) for core in self._surveyed()]
+
+    @torch.inference_mode()
+    def integrals(self) -> list[Tensor]:
+        """The integrals over the output, gathered in as many passes as there are, in a fixed order."""
+        if self._integrals is None:
+            self._integrals = []
+            for _ in range(self._upscaler.passes):
+                total, count = torch.zeros((), dtype=torch.float64), 0
+                for core in self._surveyed():
+                    products = self._upscaler.products(self._seen(core), self._integrals)
+                    total = total + products.double().cpu()
+                    count += core.height * core.width
+                self._integrals.append((total / count).float())
+        return self._integrals
+
     def _core(self, row: int, col: int) -> Window:
         side = self._upscaler.core
         return clipped(Window(row * side, col * side, side, side), self.shape)
@@ -89,7 +121,7 @@ class GridStage:
             return self._cache[key]
         core = self._core(row, col)
         window = self._window(core)
-        fine = self._upscaler(self._seen(window), self._all_integrals())
+        fine = self._upscaler(self._seen(window), self.integrals())
         inner = (
             ...,
             _slice(core.row, core.height, window.row),
@@ -111,27 +143,20 @@ class GridStage:
 
     def _seen(self, window: Window) -> GridCell:
         """The pixels of the finest level that a window of the output is made from."""
+        rows, cols, place = self._place(window)
+        image = self._pyramid.read(self._pyramid.top, place)
+        return GridCell(image, rows - place.row, cols - place.col, Origin(window.row, window.col))
+
+    def _place(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64], Window]:
+        """Edges of output pixels on the finest level, and that level's pixels around them."""
         top = self._pyramid.top
         factor, shape = self._pyramid.factor(top), self._pyramid.shape(top)
         rows = self._grid.rows.edges(window.row, window.height) * factor
         cols = self._grid.cols.edges(window.col, window.width) * factor
-        halo = self._upscaler.halo
-        place = clipped(_around(rows, cols, halo), shape)
-        image = self._pyramid.read(top, place)
-        return GridCell(image, rows - place.row, cols - place.col, Origin(window.row, window.col))
+        return rows, cols, clipped(_around(rows, cols, self._upscaler.halo), shape)
 
-    def _all_integrals(self) -> list[Tensor]:
-        """The integrals over the output, gathered in as many passes as there are, in a fixed order."""
-        if self._integrals is None:
-            self._integrals = []
-            for _ in range(self._upscaler.passes):
-                total, count = torch.zeros((), dtype=torch.float64), 0
-                for core in self._surveyed():
-                    products = self._upscaler.products(self._seen(core), self._integrals)
-                    total = total + products.double().cpu()
-                    count += core.height * core.width
-                self._integrals.append((total / count).float())
-        return self._integrals
+    def _needed(self, window: Window) -> Window:
+        return self._pyramid.needs(self._pyramid.top, self._place(window)[2])
 
     def _surveyed(self) -> Iterator[Window]:
         """The squares that are surveyed: all, or a lattice of them."""

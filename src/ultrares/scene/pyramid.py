@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ultrares.scene.radiometry import FILL_DISTANCE, Radiometry
-from ultrares.scene.windows import bounding, clipped, mirror
+from ultrares.scene.windows import bounding, clipped, mirror, mirrored_inside, union
 from ultrares.types import AlignedReference, Cell, Reference, Shape, Source, Upscaler, Window
 
 DEFAULT_CACHE = 512 << 20
@@ -75,6 +75,26 @@ class Pyramid:
         if level == 0:
             return _mirrored(window, shape, lambda inner: [self._scene(inner)])[0]
         return _mirrored(window, shape, lambda inner: [self._assemble(level, inner)])[0]
+
+    def needs(self, level: int, window: Window) -> Window:
+        """The scene pixels that a window of a level depends on, all of its cells and their context."""
+        inner = mirrored_inside(window, self.shape(level))
+        if level == 0:
+            return clipped(inner.padded(FILL_DISTANCE), self._source.shape)
+        upscaler, factor = self._levels[level - 1], self._factors[level - 1]
+        side, core = upscaler.core * upscaler.scale, upscaler.core
+        bottom, right = inner.row + inner.height - 1, inner.col + inner.width - 1
+        first, last = (
+            self._window(Window(row // side * core, col // side * core, core, core), level - 1)
+            for row, col in ((inner.row, inner.col), (bottom, right))
+        )
+        needed = self.needs(level - 1, union(first, last))
+        margin = upscaler.original_margin
+        if margin is not None:
+            for cell in (first, last):
+                place = Window(*(value // factor for value in cell)).padded(margin)
+                needed = union(needed, self.needs(0, place))
+        return needed
 
     def _scene(self, window: Window) -> Tensor:
         """Normalise a window inside the scene; its gaps are filled from outside the window too."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ultrares.errors import OptionError
 from ultrares.scene.draws import (
@@ -22,7 +23,7 @@ from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Progress, Tile, write_tiles
-from ultrares.scene.windows import tiles, whole
+from ultrares.scene.windows import tiles, union, whole
 from ultrares.sensor.exact import project_blocks
 from ultrares.types import GridUpscaler, Reference, Sink, Source, Upscaler, Window
 
@@ -45,6 +46,7 @@ class BlockTiler:
         widening: If given, the standard deviation is pooled over neighbours and widened by this factor, so
             that it says how far the truth is to be expected from the mean.
         last: What goes on from the levels to the scale; without it, what is finer is averaged.
+        integrals: Those of ``last``, if they were gathered elsewhere.
     """
 
     def __init__(  # noqa: PLR0913 - each is a decision that belongs to the caller
@@ -63,6 +65,7 @@ class BlockTiler:
         with_spread: bool = False,
         widening: float | None = None,
         last: GridUpscaler | None = None,
+        integrals: Sequence[Tensor] | None = None,
     ) -> None:
         self._source = source
         self._scale = scale
@@ -73,11 +76,13 @@ class BlockTiler:
         self._widening = widening
         self._area = whole(source.shape) if aoi is None else aoi
         pyramid = Pyramid(source, radiometry, levels, cache_bytes=cache_bytes, reference=reference)
+        self._pyramid, self._stage = pyramid, None
         if last is None:
             self._draws_at = draws_of_levels(pyramid, scale)
         else:
             grid = TargetGrid.of_factor(source.shape, scale)
-            self._draws_at = draws_of_stage(GridStage(pyramid, last, grid), scale)
+            self._stage = GridStage(pyramid, last, grid, integrals=integrals)
+            self._draws_at = draws_of_stage(self._stage, scale)
         parts = tiles(Window(0, 0, self._area.height, self._area.width), -(-tile // scale))
         self._places = [part.scaled(scale) for part in parts]
 
@@ -86,11 +91,29 @@ class BlockTiler:
         """The windows of the product."""
         return self._places
 
+    @property
+    def stage(self) -> GridStage | None:
+        """What goes on from the levels to the scale."""
+        return self._stage
+
+    def needs(self, place: Window) -> Window:
+        """The scene pixels that the pixels of any place of the product depend on, spread and integrals apart."""
+        window = self._window(place)
+        if self._stage is not None:
+            fine = self._stage.needs(window.scaled(self._scale))
+        else:
+            top = self._pyramid.top
+            fine = self._pyramid.needs(top, window.scaled(self._pyramid.factor(top)))
+        return union(window, fine)
+
+    def _window(self, place: Window) -> Window:
+        part = place.reduced(self._scale)
+        return part._replace(row=self._area.row + part.row, col=self._area.col + part.col)
+
     def make(self, place: Window) -> Tile:
         """Read, upscale, and project a tile."""
         scale, radiometry = self._scale, self._radiometry
-        part = place.reduced(scale)
-        window = part._replace(row=self._area.row + part.row, col=self._area.col + part.col)
+        window = self._window(place)
         coarse, valid = self._source.read(window)
         draws = self._draws_at(window)
         mean = mean_of(draws)

@@ -13,7 +13,7 @@ from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Tile
-from ultrares.scene.windows import clipped, tiles
+from ultrares.scene.windows import clipped, tiles, union
 from ultrares.sensor.areas import AreaMeans, Plan, plan, project_areas, shares
 from ultrares.types import Shape, Source, Window
 
@@ -90,14 +90,36 @@ class AreaTiler:
         """The windows of the product."""
         return self._places
 
+    @property
+    def stage(self) -> GridStage:
+        """What makes the output pixels."""
+        return self._stage
+
+    def needs(self, place: Window) -> Window:
+        """The scene pixels that the pixels of any place of the product depend on, integrals apart."""
+        top, left = place.row + self._wanted.row, place.col + self._wanted.col
+        ends = (top, left), (top + place.height - 1, left + place.width - 1)
+        first, last = (self._needed(self._square(row, col)) for row, col in ends)
+        return union(first, last)
+
+    def _square(self, row: int, col: int) -> Window:
+        """The square of the absolute grid that a pixel lies in."""
+        square = Window(row // SIDE * SIDE, col // SIDE * SIDE, SIDE, SIDE)
+        return clipped(square, self._stage.shape)
+
+    def _part(self, square: Window) -> Part:
+        reach = self._how.reach if self._exact else 0
+        return _around(square, self._grid, self._source.shape, reach)
+
+    def _needed(self, square: Window) -> Window:
+        part = self._part(square)
+        return union(part.near, self._stage.needs(part.out))
+
     def make(self, place: Window) -> Tile:
         """Resample the square that a tile lies in, hold it to the scene, and cut the tile out."""
         radiometry, grid = self._radiometry, self._grid
         tile = place._replace(row=place.row + self._wanted.row, col=place.col + self._wanted.col)
-        square = clipped(
-            Window(tile.row // SIDE * SIDE, tile.col // SIDE * SIDE, SIDE, SIDE), self._stage.shape
-        )
-        around = _around(square, grid, self._source.shape, self._how.reach if self._exact else 0)
+        around = self._part(self._square(tile.row, tile.col))
         coarse, valid = self._source.read(around.near)
         draws = self._stage.read(around.out)
         mean = mean_of(draws)

@@ -66,3 +66,18 @@ def inside(window: Window, shape: Shape) -> bool:
         and window.row + window.height <= shape.height
         and window.col + window.width <= shape.width
     )
+
+
+def union(one: Window, other: Window) -> Window:
+    """The smallest window around two."""
+    top, left = min(one.row, other.row), min(one.col, other.col)
+    bottom = max(one.row + one.height, other.row + other.height)
+    right = max(one.col + one.width, other.col + other.width)
+    return Window(top, left, bottom - top, right - left)
+
+
+def mirrored_inside(window: Window, shape: Shape) -> Window:
+    """The smallest window inside an image around all pixels that a window shows, mirrored ones too."""
+    row, height = bounding(mirror(window.row, window.height, shape.height))
+    col, width = bounding(mirror(window.col, window.width, shape.width))
+    return Window(row, col, height, width)

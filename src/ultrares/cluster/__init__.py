@@ -1,0 +1,1 @@
+"""Tiles made by the processes of a dask.distributed cluster, and gathered by one."""
