@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from ultrares.catalogue import EMBEDDED, arithmetic
+from ultrares.catalogue import arithmetic
 from ultrares.errors import ClusterError, RasterError
 from ultrares.loading import load
 from ultrares.methods.route import Route
+from ultrares.methods.shelves import EMBEDDED
 from ultrares.model import Model, tiler_along
 from ultrares.scene.pyramid import DEFAULT_CACHE
 from ultrares.scene.radiometry import Radiometry
