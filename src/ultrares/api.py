@@ -31,15 +31,17 @@ from ultrares.scene.check import check as check_files
 from ultrares.scene.check_areas import AREAS, BLOCKS
 from ultrares.scene.degrade import degrade as degrade_file
 from ultrares.scene.grid_choice import Wanted
+from ultrares.scene.opening import FileSink, Raster, open_raster, open_sink
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.reference import RasterReference, check_overlap, open_reference
-from ultrares.scene.sink import CogSink, check_target, commit_together
-from ultrares.scene.source import RasterSource
+from ultrares.scene.sink import check_target, commit_together
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import write_tiles
 from ultrares.scene.upscale import aoi_window
 from ultrares.scene.windows import whole
+from ultrares.scene.zarr_layout import is_zarr
+from ultrares.scene.zarr_sink import Layout, layout_for
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Backbone, Mode
 
@@ -111,11 +113,11 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> UpscaleReport:
-    """Upscale a raster of any size into a cloud-optimised GeoTIFF.
+    """Upscale a raster of any size into a cloud-optimised GeoTIFF or a Zarr.
 
     Args:
         source: The scene.
-        target: The result.
+        target: The result; a name that ends in ``.zarr`` makes a Zarr.
         scale: Output pixels per scene pixel along one side, above 1, to 128. Sides are rounded to whole
             pixels; the footprint is kept.
         gsd: Instead of a scale, the size of an output pixel in the units of the scene's CRS.
@@ -151,7 +153,8 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     loaded = model if isinstance(model, Model) else load(model)
     shown = draws if mode == "perceptual" else 1
     with ExitStack() as stack:
-        scene = stack.enter_context(RasterSource(source))
+        scene = open_raster(source)
+        stack.enter_context(scene)
         grid = wanted.on(scene.profile)
         route = loaded.route(
             grid.scale,
@@ -182,14 +185,16 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
             "ULTRARES_VERSION": _version(),
         }
         profile = scene.profile.onto(grid.part(part))
-        sink, spread = files.open_sinks(stack, profile, tags, shown)
+        side = tile_for(tile, budget, scene.bands, shown)
+        layout = layout_for(side, grid.factor) if files.any_zarr else None
+        sink, spread = files.open_sinks(stack, profile, tags, shown, layout)
         tiler = tiler_along(
             route,
             scene,
             grid,
             radiometry=radiometry,
             nodata=scene.profile.nodata,
-            tile=tile_for(tile, budget, scene.bands, shown),
+            tile=side if layout is None else layout.shard,
             cache_bytes=cache_for(budget),
             part=part,
             exact=isinstance(parsed, Box),
@@ -259,7 +264,7 @@ def describe_raster(path: str | Path) -> dict[str, Any]:
     Raises:
         RasterError: The file is missing, unreadable, or of a kind that is refused.
     """
-    with RasterSource(path) as scene:
+    with open_raster(path) as scene:
         return scene.describe()
 
 
@@ -272,6 +277,11 @@ class _Files:
     uncertainty: str | Path | None
     reference: str | Path | None
     overwrite: bool
+
+    @property
+    def any_zarr(self) -> bool:
+        """Whether anything is written in shards, which tiles should fit."""
+        return any(path is not None and is_zarr(path) for path in (self.target, self.uncertainty))
 
     def check(self) -> None:
         """Refuse, before any work, outputs that cannot be written or would replace what is read."""
@@ -287,7 +297,7 @@ class _Files:
             )
 
     def open_reference(
-        self, stack: ExitStack, model: Model, scene: RasterSource, radiometry: Radiometry
+        self, stack: ExitStack, model: Model, scene: Raster, radiometry: Radiometry
     ) -> RasterReference | None:
         """The reference on the scene, if there is one."""
         if self.reference is None:
@@ -302,18 +312,19 @@ class _Files:
         profile: SceneProfile,
         tags: dict[str, str],
         draws: int,
-    ) -> tuple[CogSink, CogSink | None]:
+        layout: Layout | None = None,
+    ) -> tuple[FileSink, FileSink | None]:
         """Sinks of the result and, if it is asked for, of the uncertainty."""
         content = {"ULTRARES_CONTENT": "scene" if draws == 1 else f"mean of {draws} draws"}
-        sink = CogSink(self.target, profile, tags | content, overwrite=self.overwrite)
+        how: dict[str, Any] = {"overwrite": self.overwrite, "layout": layout}
+        sink = open_sink(self.target, profile, tags | content, **how)
         stack.enter_context(sink)
         if self.uncertainty is None:
             return sink, None
         content = {"ULTRARES_CONTENT": f"{SPREAD} of {draws} draws"}
-        spread = CogSink(
-            self.uncertainty, profile.of_spread(), tags | content, overwrite=self.overwrite
-        )
-        return sink, stack.enter_context(spread)
+        spread = open_sink(self.uncertainty, profile.of_spread(), tags | content, **how)
+        stack.enter_context(spread)
+        return sink, spread
 
 
 def _radiometry_in_words(sensor: SensorModel, grid: TargetGrid) -> str:

@@ -120,9 +120,13 @@ def summary(report: UpscaleReport, source: Path) -> str:
     bands = "1 band" if report.bands == 1 else f"{report.bands} bands"
     return (
         f"{report.target}  {report.width} x {report.height} px, {bands} {report.dtype}, "
-        f"x{report.scale:.6g} of {source.name}, {radiometry}, {_other_files(report)}COG, "
+        f"x{report.scale:.6g} of {source.name}, {radiometry}, {_other_files(report)}{_form(report.target)}, "
         f"{report.seconds:.1f} s"
     )
+
+
+def _form(target: str) -> str:
+    return "Zarr" if Path(target).suffix.lower() == ".zarr" else "COG"
 
 
 def _other_files(report: UpscaleReport) -> str:
