@@ -30,6 +30,7 @@ from ultrares.scene.check import SPREAD, CheckReport
 from ultrares.scene.check import check as check_files
 from ultrares.scene.check_areas import AREAS, BLOCKS
 from ultrares.scene.degrade import degrade as degrade_file
+from ultrares.scene.evidence import EVIDENCE, EVIDENCE_IN_WORDS, profile_of_evidence
 from ultrares.scene.grid_choice import Wanted
 from ultrares.scene.opening import FileSink, Raster, open_raster, open_sink
 from ultrares.scene.profile import SceneProfile
@@ -104,6 +105,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     mode: Mode = "fidelity",
     draws: int = 1,
     uncertainty: str | Path | None = None,
+    evidence: str | Path | None = None,
     steps: int | None = None,
     seed: int = 0,
     sensor: str = "box",
@@ -129,6 +131,9 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         uncertainty: Where the standard deviation of the draws goes, on the grid of the result, in digital
             numbers; needs perceptual mode and two draws or more. It appears just before the result, and
             neither appears without the other.
+        evidence: Where it goes how much of the result the scene does not explain: for each band the share of
+            local variance that is invented, in [0, 1], then for each the difference of the result's means
+            from the scene, in digital numbers.
         steps: Denoiser calls per level of a sample.
         seed: Seed of the samples.
         sensor: ``box``, ``bicubic`` or ``mtf:VALUE``.
@@ -143,7 +148,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         UltraresError: Something cannot be done; the message says what, where and what to do.
     """
     start = time.monotonic()
-    files = _Files(source, target, uncertainty, reference, overwrite)
+    files = _Files(source, target, uncertainty, evidence, reference, overwrite)
     wanted = Wanted(scale, gsd, like)
     wanted.check()
     files.check()
@@ -187,7 +192,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         profile = scene.profile.onto(grid.part(part))
         side = tile_for(tile, budget, scene.bands, shown)
         layout = layout_for(side, grid.factor) if files.any_zarr else None
-        sink, spread = files.open_sinks(stack, profile, tags, shown, layout)
+        sink, spread, layers = files.open_sinks(stack, profile, tags, shown, layout)
         tiler = tiler_along(
             route,
             scene,
@@ -200,11 +205,12 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
             exact=isinstance(parsed, Box),
             reference=guide,
             with_spread=spread is not None,
+            with_evidence=evidence is not None,
             widening=loaded.widening,
         )
-        write_tiles(tiler, sink, spread=spread, on_progress=progress)
-        # The product comes last: where it is, its uncertainty is, too.
-        commit_together(*([sink] if spread is None else [spread, sink]))
+        write_tiles(tiler, sink, spread=spread, layers=layers, on_progress=progress)
+        # The product comes last: where it is, its uncertainty and evidence are, too.
+        commit_together(*([] if spread is None else [spread]), *layers.values(), sink)
     seconds = time.monotonic() - start
     height, width = profile.shape
     return UpscaleReport(
@@ -225,6 +231,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         moved=grid.part(part).moved(window),
         reference=None if reference is None else str(reference),
         uncertainty=None if uncertainty is None else str(uncertainty),
+        evidence=None if evidence is None else str(evidence),
         reference_shift=None if guide is None else _shift_of(guide),
     )
 
@@ -275,26 +282,37 @@ class _Files:
     source: str | Path
     target: str | Path
     uncertainty: str | Path | None
+    evidence: str | Path | None
     reference: str | Path | None
     overwrite: bool
 
     @property
     def any_zarr(self) -> bool:
         """Whether anything is written in shards, which tiles should fit."""
-        return any(path is not None and is_zarr(path) for path in (self.target, self.uncertainty))
+        return any(is_zarr(path) for path in self.outputs)
+
+    @property
+    def outputs(self) -> list[str | Path]:
+        """All that is written."""
+        paths = (self.target, self.uncertainty, self.evidence)
+        return [path for path in paths if path is not None]
 
     def check(self) -> None:
         """Refuse, before any work, outputs that cannot be written or would replace what is read."""
-        outputs = [path for path in (self.target, self.uncertainty) if path is not None]
         inputs = [path for path in (self.source, self.reference) if path is not None]
-        for output in outputs:
+        for output in self.outputs:
             for file in inputs:
                 check_target(file, output, overwrite=self.overwrite)
-        if len({Path(path).resolve() for path in outputs}) < len(outputs):
-            raise OutputError(
-                f"{self.uncertainty} cannot hold both the result and its uncertainty; "
-                "choose another name for the uncertainty"
-            )
+        names = {"uncertainty": self.uncertainty, "evidence": self.evidence}
+        taken = [Path(self.target).resolve()]
+        for name, path in names.items():
+            if path is None:
+                continue
+            if Path(path).resolve() in taken:
+                raise OutputError(
+                    f"{path} cannot hold both the result and its {name}; choose another name for the {name}"
+                )
+            taken.append(Path(path).resolve())
 
     def open_reference(
         self, stack: ExitStack, model: Model, scene: Raster, radiometry: Radiometry
@@ -313,18 +331,25 @@ class _Files:
         tags: dict[str, str],
         draws: int,
         layout: Layout | None = None,
-    ) -> tuple[FileSink, FileSink | None]:
-        """Sinks of the result and, if it is asked for, of the uncertainty."""
+    ) -> tuple[FileSink, FileSink | None, dict[str, FileSink]]:
+        """Sinks of the result and, if they are asked for, of the uncertainty and of further layers."""
         content = {"ULTRARES_CONTENT": "scene" if draws == 1 else f"mean of {draws} draws"}
         how: dict[str, Any] = {"overwrite": self.overwrite, "layout": layout}
         sink = open_sink(self.target, profile, tags | content, **how)
         stack.enter_context(sink)
+        layers: dict[str, FileSink] = {}
+        if self.evidence is not None:
+            content = {"ULTRARES_CONTENT": EVIDENCE_IN_WORDS}
+            layers[EVIDENCE] = open_sink(
+                self.evidence, profile_of_evidence(profile), tags | content, **how
+            )
+            stack.enter_context(layers[EVIDENCE])
         if self.uncertainty is None:
-            return sink, None
+            return sink, None, layers
         content = {"ULTRARES_CONTENT": f"{SPREAD} of {draws} draws"}
         spread = open_sink(self.uncertainty, profile.of_spread(), tags | content, **how)
         stack.enter_context(spread)
-        return sink, spread
+        return sink, spread, layers
 
 
 def _radiometry_in_words(sensor: SensorModel, grid: TargetGrid) -> str:

@@ -353,6 +353,7 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
     exact: bool,
     reference: Reference | None = None,
     with_spread: bool = False,
+    with_evidence: bool = False,
     widening: float | None = None,
     nodata: float | None = None,
     tile: int = 512,
@@ -369,6 +370,7 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
         exact: Whether means over scene pixels shall be kept.
         reference: A finer image of the place.
         with_spread: Whether tiles have the standard deviation of the draws.
+        with_evidence: Whether tiles have the layer of :mod:`ultrares.scene.evidence`.
         widening: See :class:`ultrares.scene.upscale.BlockTiler`.
         nodata: A value that no valid pixel may get.
         tile: Output pixels a side that are made at once, where blocks are whole.
@@ -389,6 +391,7 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
             cache_bytes=cache_bytes,
             reference=reference,
             with_spread=with_spread,
+            with_evidence=with_evidence,
             widening=widening,
             last=route.last,
         )
@@ -404,6 +407,7 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
         part=part,
         exact=exact,
         with_spread=with_spread,
+        with_evidence=with_evidence,
         widening=widening,
     )
 

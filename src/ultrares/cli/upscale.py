@@ -58,6 +58,10 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
         Path | None,
         typer.Option(metavar="FILE", help="Also write the standard deviation of the draws."),
     ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write how much of the detail is invented."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Diffusion steps of each level.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
     sensor: Annotated[
@@ -98,6 +102,7 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             mode=mode,
             draws=draws,
             uncertainty=uncertainty,
+            evidence=evidence,
             steps=steps,
             seed=seed,
             sensor=sensor,
@@ -139,4 +144,6 @@ def _other_files(report: UpscaleReport) -> str:
         text += f"details from {report.reference} moved by {rows:+.2f} rows {cols:+.2f} columns, "
     if report.uncertainty is not None:
         text += f"standard deviation of {report.draws} draws in {report.uncertainty}, "
+    if report.evidence is not None:
+        text += f"evidence in {report.evidence}, "
     return text

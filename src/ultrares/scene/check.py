@@ -22,6 +22,7 @@ from ultrares.scene.check_areas import (
     moved_in_words,
     straddles,
 )
+from ultrares.scene.evidence import EVIDENCE, block_residual
 from ultrares.scene.grid import finer_transform, footprint_distance
 from ultrares.scene.opening import Raster, open_raster
 from ultrares.scene.profile import SceneProfile
@@ -106,7 +107,7 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
     """
     with open_raster(fine_path) as fine, open_raster(coarse_path) as coarse:
         content = fine.profile.tags.get("", {}).get("ULTRARES_CONTENT", "")
-        if content.startswith(SPREAD):
+        if content.startswith((SPREAD, EVIDENCE)):
             return CheckReport(
                 ok=False,
                 problems=[
@@ -345,17 +346,7 @@ def _largest_residual(
     pixels: np.ndarray, truth: np.ndarray, valid: np.ndarray, scale: int
 ) -> float:
     """Largest difference of block mean and truth, from sums of deviations, which are exact."""
-    bands, rows, cols = truth.shape
-    blocks = pixels.reshape(bands, rows, scale, cols, scale)
-    centre = truth[:, :, None, :, None]
-    if truth.dtype.kind in "iu":
-        # Unsigned differences wrap; read as signed they are right.
-        counts = (blocks.astype(np.uint64) - centre.astype(np.uint64)).view(np.int64)
-        residual = counts.sum(axis=(2, 4)) / scale**2
-    else:
-        with np.errstate(invalid="ignore"):
-            residual = (blocks.astype(np.float64) - centre).mean(axis=(2, 4))
-    return float(np.abs(residual[valid]).max())
+    return float(np.abs(block_residual(pixels, truth, scale)[valid]).max())
 
 
 def _compare_sensor(
