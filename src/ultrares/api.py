@@ -37,12 +37,14 @@ from ultrares.scene.profile import SceneProfile
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.reference import RasterReference, check_overlap, open_reference
 from ultrares.scene.sink import check_target, commit_together
+from ultrares.scene.stac_input import asset_path, is_item, item_times
+from ultrares.scene.stac_item import Origins, StacFile, Written, times_of
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import write_tiles
 from ultrares.scene.upscale import aoi_window
 from ultrares.scene.windows import whole
 from ultrares.scene.zarr_layout import is_zarr
-from ultrares.scene.zarr_sink import Layout, layout_for
+from ultrares.scene.zarr_sink import layout_for
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Backbone, Mode
 
@@ -112,13 +114,15 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     tile: int | None = None,
     memory: str | int | None = None,
     aoi: tuple[float, float, float, float] | None = None,
+    asset: str | None = None,
+    stac: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> UpscaleReport:
     """Upscale a raster of any size into a cloud-optimised GeoTIFF or a Zarr.
 
     Args:
-        source: The scene.
+        source: The scene: a raster, a Zarr, or a STAC item that names one of them.
         target: The result; a name that ends in ``.zarr`` makes a Zarr.
         scale: Output pixels per scene pixel along one side, above 1, to 128. Sides are rounded to whole
             pixels; the footprint is kept.
@@ -141,6 +145,9 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         memory: What the process may use, such as ``"4GB"``; chooses the tile.
         aoi: Left, bottom, right, top in the scene's CRS: upscale only the source pixels it touches.
             The result equals the crop of the full one.
+        asset: Which asset of a STAC item, or which variable of a Zarr, is the scene; needed where there are
+            several.
+        stac: Whether a STAC item is written beside the result, ``NAME.json``.
         overwrite: Whether existing files may be replaced.
         progress: Called with the output pixels done and their total.
 
@@ -148,7 +155,9 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         UltraresError: Something cannot be done; the message says what, where and what to do.
     """
     start = time.monotonic()
-    files = _Files(source, target, uncertainty, evidence, reference, overwrite)
+    files = _Files.found(
+        source, asset, target, uncertainty, evidence, reference, stac=stac, overwrite=overwrite
+    )
     wanted = Wanted(scale, gsd, like)
     wanted.check()
     files.check()
@@ -158,7 +167,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     loaded = model if isinstance(model, Model) else load(model)
     shown = draws if mode == "perceptual" else 1
     with ExitStack() as stack:
-        scene = open_raster(source)
+        scene = open_raster(files.source, files.variable)
         stack.enter_context(scene)
         grid = wanted.on(scene.profile)
         route = loaded.route(
@@ -185,32 +194,36 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
             "ULTRARES_STEPS": _steps_in_words(mode, steps),
             "ULTRARES_SEED": str(seed),
             "ULTRARES_SENSOR": sensor,
-            "ULTRARES_SOURCE": Path(str(source)).name,
+            "ULTRARES_SOURCE": Path(str(files.source)).name,
             **_reference_tags(reference, guide),
             "ULTRARES_VERSION": _version(),
         }
         profile = scene.profile.onto(grid.part(part))
         side = tile_for(tile, budget, scene.bands, shown)
-        layout = layout_for(side, grid.factor) if files.any_zarr else None
-        sink, spread, layers = files.open_sinks(stack, profile, tags, shown, layout)
+        sinks = files.open_sinks(stack, scene.profile, profile, tags, shown, (side, grid.factor))
         tiler = tiler_along(
             route,
             scene,
             grid,
             radiometry=radiometry,
             nodata=scene.profile.nodata,
-            tile=side if layout is None else layout.shard,
+            tile=sinks.tile,
             cache_bytes=cache_for(budget),
             part=part,
             exact=isinstance(parsed, Box),
             reference=guide,
-            with_spread=spread is not None,
+            with_spread=uncertainty is not None,
             with_evidence=evidence is not None,
             widening=loaded.widening,
         )
-        write_tiles(tiler, sink, spread=spread, layers=layers, on_progress=progress)
-        # The product comes last: where it is, its uncertainty and evidence are, too.
-        commit_together(*([] if spread is None else [spread]), *layers.values(), sink)
+        write_tiles(
+            tiler,
+            sinks.product,
+            spread=sinks.spread,
+            layers=sinks.layers,
+            on_progress=progress,
+        )
+        sinks.commit()
     seconds = time.monotonic() - start
     height, width = profile.shape
     return UpscaleReport(
@@ -232,6 +245,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         reference=None if reference is None else str(reference),
         uncertainty=None if uncertainty is None else str(uncertainty),
         evidence=None if evidence is None else str(evidence),
+        stac=str(files.item_target) if stac else None,
         reference_shift=None if guide is None else _shift_of(guide),
     )
 
@@ -276,30 +290,78 @@ def describe_raster(path: str | Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class _Sinks:
+    """Where the pixels of a run go.
+
+    Attributes:
+        tile: Output pixels a side that are best written at once.
+        product: Of the result.
+        spread: Of the uncertainty.
+        layers: Of what else was asked for, by name.
+        item: The STAC item of all of them.
+    """
+
+    tile: int
+    product: FileSink
+    spread: FileSink | None
+    layers: dict[str, FileSink]
+    item: StacFile | None
+
+    def commit(self) -> None:
+        """Publish all: the product after what goes with it, the item after all that it names."""
+        before = [*([] if self.spread is None else [self.spread]), *self.layers.values()]
+        after = [] if self.item is None else [self.item]
+        commit_together(*before, self.product, *after)
+
+
+@dataclass(frozen=True)
 class _Files:
     """The files of a run: what is read, and what is written."""
 
     source: str | Path
+    variable: str | None
     target: str | Path
     uncertainty: str | Path | None
     evidence: str | Path | None
     reference: str | Path | None
+    item: str | Path | None
+    stac: bool
     overwrite: bool
 
+    @classmethod
+    def found(
+        cls,
+        source: str | Path,
+        asset: str | None,
+        target: str | Path,
+        uncertainty: str | Path | None,
+        evidence: str | Path | None,
+        reference: str | Path | None,
+        *,
+        stac: bool,
+        overwrite: bool,
+    ) -> _Files:
+        """The files of a run, the raster of a STAC item found."""
+        item = source if is_item(source) else None
+        if item is not None:
+            source, asset = asset_path(item, asset), None
+        return cls(source, asset, target, uncertainty, evidence, reference, item, stac, overwrite)
+
     @property
-    def any_zarr(self) -> bool:
-        """Whether anything is written in shards, which tiles should fit."""
-        return any(is_zarr(path) for path in self.outputs)
+    def item_target(self) -> Path:
+        """Where the STAC item goes."""
+        return Path(self.target).with_suffix(".json")
 
     @property
     def outputs(self) -> list[str | Path]:
         """All that is written."""
-        paths = (self.target, self.uncertainty, self.evidence)
+        item = self.item_target if self.stac else None
+        paths = (self.target, self.uncertainty, self.evidence, item)
         return [path for path in paths if path is not None]
 
     def check(self) -> None:
         """Refuse, before any work, outputs that cannot be written or would replace what is read."""
-        inputs = [path for path in (self.source, self.reference) if path is not None]
+        inputs = [path for path in (self.source, self.item, self.reference) if path is not None]
         for output in self.outputs:
             for file in inputs:
                 check_target(file, output, overwrite=self.overwrite)
@@ -327,29 +389,96 @@ class _Files:
     def open_sinks(
         self,
         stack: ExitStack,
+        scene: SceneProfile,
         profile: SceneProfile,
         tags: dict[str, str],
         draws: int,
-        layout: Layout | None = None,
-    ) -> tuple[FileSink, FileSink | None, dict[str, FileSink]]:
-        """Sinks of the result and, if they are asked for, of the uncertainty and of further layers."""
-        content = {"ULTRARES_CONTENT": "scene" if draws == 1 else f"mean of {draws} draws"}
-        how: dict[str, Any] = {"overwrite": self.overwrite, "layout": layout}
-        sink = open_sink(self.target, profile, tags | content, **how)
-        stack.enter_context(sink)
-        layers: dict[str, FileSink] = {}
-        if self.evidence is not None:
-            content = {"ULTRARES_CONTENT": EVIDENCE_IN_WORDS}
-            layers[EVIDENCE] = open_sink(
-                self.evidence, profile_of_evidence(profile), tags | content, **how
+        tile: tuple[int, int | None],
+    ) -> _Sinks:
+        """Sinks of the result and of all else that is asked for.
+
+        Args:
+            stack: Closes them.
+            scene: Profile of the scene.
+            profile: Of the result.
+            tags: Provenance.
+            draws: Number of draws.
+            tile: Side of a tile, and output pixels per scene pixel where that is whole.
+        """
+        layout = layout_for(*tile) if any(map(is_zarr, self.outputs)) else None
+
+        def opened(path: str | Path, profile: SceneProfile, content: str) -> FileSink:
+            sink = open_sink(
+                path,
+                profile,
+                tags | {"ULTRARES_CONTENT": content},
+                overwrite=self.overwrite,
+                layout=layout,
             )
-            stack.enter_context(layers[EVIDENCE])
-        if self.uncertainty is None:
-            return sink, None, layers
-        content = {"ULTRARES_CONTENT": f"{SPREAD} of {draws} draws"}
-        spread = open_sink(self.uncertainty, profile.of_spread(), tags | content, **how)
-        stack.enter_context(spread)
-        return sink, spread, layers
+            stack.enter_context(sink)
+            return sink
+
+        product = opened(self.target, profile, "scene" if draws == 1 else f"mean of {draws} draws")
+        spread, layers, item = None, {}, None
+        if self.uncertainty is not None:
+            content = f"{SPREAD} of {draws} draws"
+            spread = opened(self.uncertainty, profile.of_spread(), content)
+        if self.evidence is not None:
+            layers[EVIDENCE] = opened(
+                self.evidence, profile_of_evidence(profile), EVIDENCE_IN_WORDS
+            )
+        if self.stac:
+            item = self.stac_file(scene, profile, tags, product, spread, layers)
+            stack.enter_context(item)
+        return _Sinks(tile[0] if layout is None else layout.shard, product, spread, layers, item)
+
+    def stac_file(
+        self,
+        scene: SceneProfile,
+        profile: SceneProfile,
+        tags: dict[str, str],
+        sink: FileSink,
+        spread: FileSink | None,
+        layers: dict[str, FileSink],
+    ) -> StacFile:
+        """The STAC item of all that is written."""
+        written = [Written("product", sink, profile, "The finer scene", ("data",))]
+        if spread is not None:
+            title = "Standard deviation of the draws"
+            roles = ("metadata", "uncertainty")
+            written.append(Written("uncertainty", spread, profile.of_spread(), title, roles))
+        for name, layer in layers.items():
+            title = "How much the input does not explain"
+            roles = ("metadata", name)
+            written.append(Written(name, layer, profile_of_evidence(profile), title, roles))
+        said = None if self.item is None else item_times(self.item)
+        origins = Origins(
+            source=str(self.source),
+            item=None if self.item is None else str(self.item),
+            times=said or times_of(scene, str(self.source)),
+            model=_model_facts(tags),
+            version=tags["ULTRARES_VERSION"],
+            lineage=_lineage(tags),
+        )
+        return StacFile(self.item_target, written, origins, overwrite=self.overwrite)
+
+
+def _lineage(tags: dict[str, str]) -> str:
+    return (
+        f"{tags['ULTRARES_SOURCE']} made finer by {tags['ULTRARES_SCALE']} with ultrares "
+        f"{tags['ULTRARES_VERSION']}, model {tags['ULTRARES_MODEL']}, mode {tags['ULTRARES_MODE']}"
+    )
+
+
+def _model_facts(tags: dict[str, str]) -> dict[str, Any]:
+    """What made a product, for its STAC item."""
+    options = ("SCALE", "MODE", "DRAWS", "STEPS", "SEED", "SENSOR", "REFERENCE")
+    return {
+        "name": tags["ULTRARES_MODEL"],
+        "sha256": tags["ULTRARES_MODEL_SHA256"],
+        "task": "super-resolution",
+        "hyperparameters": {name.lower(): tags[f"ULTRARES_{name}"] for name in options},
+    }
 
 
 def _radiometry_in_words(sensor: SensorModel, grid: TargetGrid) -> str:

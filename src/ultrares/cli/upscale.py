@@ -81,6 +81,13 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             help="The part of the scene to upscale, in the units of its CRS.",
         ),
     ] = None,
+    asset: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Which asset of a STAC item, or variable of a Zarr."),
+    ] = None,
+    stac: Annotated[
+        bool, typer.Option("--stac", help="Also write a STAC item, NAME.json beside OUT.")
+    ] = False,
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -109,6 +116,8 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             tile=tile,
             memory=memory,
             aoi=aoi,
+            asset=asset,
+            stac=stac,
             overwrite=overwrite,
             progress=progress,
         )
@@ -146,4 +155,6 @@ def _other_files(report: UpscaleReport) -> str:
         text += f"standard deviation of {report.draws} draws in {report.uncertainty}, "
     if report.evidence is not None:
         text += f"evidence in {report.evidence}, "
+    if report.stac is not None:
+        text += f"STAC item {report.stac}, "
     return text

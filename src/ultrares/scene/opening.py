@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ultrares.errors import OptionError
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.sink import CogSink
 from ultrares.scene.source import RasterSource
+from ultrares.scene.stac_input import asset_path, is_item
 from ultrares.scene.zarr_layout import is_zarr
 from ultrares.scene.zarr_sink import Layout, ZarrSink
 from ultrares.scene.zarr_source import ZarrSource
@@ -18,17 +20,25 @@ FileSink = CogSink | ZarrSink
 Raster = RasterSource | ZarrSource
 
 
-def open_raster(path: str | Path, variable: str | None = None) -> Raster:
+def open_raster(path: str | Path, asset: str | None = None) -> Raster:
     """Open a raster of whatever kind.
 
     Args:
-        path: The file or folder.
-        variable: Which raster of a Zarr that holds several.
+        path: The file or folder, or a STAC item that names it.
+        asset: Which asset of an item, or which variable of a Zarr, that has several rasters.
 
     Raises:
         RasterError: It cannot be read.
     """
-    return ZarrSource(path, variable) if is_zarr(path) else RasterSource(path)
+    if is_item(path):
+        return open_raster(asset_path(path, asset))
+    if is_zarr(path):
+        return ZarrSource(path, asset)
+    if asset is not None:
+        raise OptionError(
+            f"asset {asset!r}: {path} is neither a STAC item nor a Zarr; leave it out"
+        )
+    return RasterSource(path)
 
 
 def open_sink(

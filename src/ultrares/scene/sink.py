@@ -25,7 +25,7 @@ from rasterio.io import DatasetWriter
 from ultrares.errors import OutputError
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.source import raster_window
-from ultrares.scene.statistics import Tally
+from ultrares.scene.statistics import Statistics, Tally
 from ultrares.scene.zarr_sink import check_folder, storable
 from ultrares.types import Shape, Window
 
@@ -113,6 +113,16 @@ class CogSink:
             raise
 
     @property
+    def target(self) -> Path:
+        """Path of the result."""
+        return self._target
+
+    @property
+    def statistics(self) -> list[Statistics | None]:
+        """What each band's valid pixels are like, of all that was written; None where there is none."""
+        return [tally.statistics() for tally in self._tallies]
+
+    @property
     def finished(self) -> Path:
         """Where the result is, complete, between :meth:`prepare` and :meth:`publish`."""
         return self._cog
@@ -161,7 +171,7 @@ class CogSink:
             if self._overwrite:
                 self._cog.replace(self._target)
             else:
-                _rename_to_new(self._cog, self._target)
+                rename_to_new(self._cog, self._target)
         except FileExistsError as error:
             raise OutputError(
                 f"{self._target} appeared while the result was computed; it was left as it is"
@@ -235,8 +245,7 @@ class CogSink:
 
     def _store_statistics(self) -> None:
         """Say what the bands are like, where that does not push out what the scene says."""
-        for index, tally in enumerate(self._tallies, start=1):
-            found = tally.statistics()
+        for index, found in enumerate(self.statistics, start=1):
             if found is not None and self._own_items():
                 self._dataset.update_tags(index, **found.items())
 
@@ -411,7 +420,7 @@ def _block(width: int) -> int:
     return 384 if any(BLOCK in (int(half), math.ceil(half)) for half in halves) else BLOCK
 
 
-def _rename_to_new(staging: Path, target: Path) -> None:
+def rename_to_new(staging: Path, target: Path) -> None:
     """Give a file a name that must not exist yet."""
     try:
         os.link(staging, target)

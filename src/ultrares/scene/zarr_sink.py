@@ -18,7 +18,7 @@ import numpy as np
 from ultrares.errors import MissingExtraError, OutputError
 from ultrares.scene.overview import Averaged, halved, validity
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.statistics import Tally
+from ultrares.scene.statistics import Statistics, Tally
 from ultrares.scene.target_grid import Axis, TargetGrid
 from ultrares.scene.windows import clipped, tiles, whole
 from ultrares.scene.zarr_layout import (
@@ -125,6 +125,16 @@ class ZarrSink:
         except BaseException:
             self._discard()
             raise
+
+    @property
+    def target(self) -> Path:
+        """Path of the result."""
+        return self._target
+
+    @property
+    def statistics(self) -> list[Statistics | None]:
+        """What each band's valid pixels are like, of all that was written; None where there is none."""
+        return [tally.statistics() for tally in self._tallies]
 
     @property
     def finished(self) -> Path:
@@ -305,8 +315,7 @@ class ZarrSink:
         return array, validity(array, self._nodata, mask, self._profile.alpha)
 
     def _store_statistics(self) -> None:
-        found = [tally.statistics() for tally in self._tallies]
-        self._group[IMAGE].attrs["statistics"] = [one and vars(one) for one in found]
+        self._group[IMAGE].attrs["statistics"] = [one and vars(one) for one in self.statistics]
 
     def _consolidate(self) -> None:
         with warnings.catch_warnings():
