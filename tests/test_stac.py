@@ -234,3 +234,18 @@ def test_what_is_ambiguous_is_refused(tmp_path: Path, scene: Path, bicubic: Mode
         action(path)
         with pytest.raises(RasterError, match=sentence):
             asset_path(path)
+
+
+def test_effective_resolution_is_the_cards_or_not_told(bicubic: Model, scene: Path) -> None:
+    card = bicubic.manifest.model_copy(update={"effective_pixel": {3: 2.5}})
+    model = ultrares.load("bicubic")
+    model.manifest = card
+    name = "ULTRARES_EFFECTIVE_RESOLUTION"
+    for options, told in (
+        ({"scale": 3}, "2.5 output pixels, by the model's card"),
+        ({"scale": 2}, "not measured"),
+        ({"scale": 3, "sensor": "bicubic"}, "not measured"),
+    ):
+        run(scene, model, overwrite=True, **options)
+        with rasterio.open(scene.with_name("sr.tif")) as product:
+            assert product.tags()[name] == told

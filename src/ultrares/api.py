@@ -196,6 +196,9 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
             "ULTRARES_SENSOR": sensor,
             "ULTRARES_SOURCE": Path(str(files.source)).name,
             **_reference_tags(reference, guide),
+            "ULTRARES_EFFECTIVE_RESOLUTION": _effective_in_words(
+                loaded, grid, measured=(mode, sensor, reference) == ("fidelity", "box", None)
+            ),
             "ULTRARES_VERSION": _version(),
         }
         profile = scene.profile.onto(grid.part(part))
@@ -477,6 +480,7 @@ def _model_facts(tags: dict[str, str]) -> dict[str, Any]:
         "name": tags["ULTRARES_MODEL"],
         "sha256": tags["ULTRARES_MODEL_SHA256"],
         "task": "super-resolution",
+        "effective_resolution": tags["ULTRARES_EFFECTIVE_RESOLUTION"],
         "hyperparameters": {name.lower(): tags[f"ULTRARES_{name}"] for name in options},
     }
 
@@ -485,6 +489,12 @@ def _radiometry_in_words(sensor: SensorModel, grid: TargetGrid) -> str:
     if not isinstance(sensor, Box):
         return f"held to {sensor.name}"
     return "area means kept" if grid.factor is None else "block means exact"
+
+
+def _effective_in_words(model: Model, grid: TargetGrid, *, measured: bool) -> str:
+    """What the card says, for it cannot be measured without the truth: invented sharpness is sharp, too."""
+    pixel = model.effective_pixel(grid.factor) if measured and grid.factor else None
+    return "not measured" if pixel is None else f"{pixel:g} output pixels, by the model's card"
 
 
 def _steps_in_words(mode: Mode, steps: int | None) -> str:

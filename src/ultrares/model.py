@@ -70,6 +70,15 @@ class Model:
         """What turns the spread of draws into an expected error, if it was measured."""
         return None if self.manifest.denoiser is None else self.manifest.denoiser.widening
 
+    def effective_pixel(self, scale: float) -> float | None:
+        """The pixel that could carry as much true detail, in output pixels, as the model's card measured it.
+
+        It holds for fidelity mode, the sensor ``box`` and no reference; None for scales that were not measured.
+        """
+        if not isinstance(self.manifest, Manifest):
+            return None
+        return self.manifest.effective_pixel.get(int(scale)) if scale == int(scale) else None
+
     def with_parts(self, part: Part, *, one_step: bool = False) -> Model:
         """The same model with parts of Algorithm 2 switched off, as in Table 5 of the paper.
 
