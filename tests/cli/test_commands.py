@@ -46,7 +46,8 @@ def test_upscale_ends_in_one_line(run, api):
 def test_upscale_hands_every_option_on(run, api):
     text = (
         "upscale in.tif out.tif --scale 3.5 --model m --reference r.tif --mode perceptual --draws 8 "
-        "--uncertainty std.tif --steps 20 --seed -7 --sensor mtf:0.3 --tile 128 --memory 4GB --overwrite"
+        "--uncertainty std.tif --steps 20 --seed -7 --sensor mtf:0.3 --tile 128 --memory 4GB --overwrite "
+        "--evidence e.tif --asset b4 --stac"
     )
     outcome = run(*text.split(), "--aoi", "-33 -8 -32.5 -7")
     assert outcome.status == 0
@@ -61,6 +62,9 @@ def test_upscale_hands_every_option_on(run, api):
         "mode": "perceptual",
         "draws": 8,
         "uncertainty": Path("std.tif"),
+        "evidence": Path("e.tif"),
+        "asset": "b4",
+        "stac": True,
         "steps": 20,
         "seed": -7,
         "sensor": "mtf:0.3",
