@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +27,22 @@ from ultrares.scene.check import SPREAD, CheckReport
 from ultrares.scene.check import check as check_files
 from ultrares.scene.check_areas import AREAS, BLOCKS
 from ultrares.scene.degrade import degrade as degrade_file
+from ultrares.scene.evidence import EVIDENCE, EVIDENCE_IN_WORDS, profile_of_evidence
 from ultrares.scene.grid_choice import Wanted
+from ultrares.scene.opening import FileSink, Raster, open_raster, open_sink
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.reference import RasterReference, check_overlap, open_reference
-from ultrares.scene.sink import CogSink, check_target, commit_together
-from ultrares.scene.source import RasterSource
+from ultrares.scene.sink import check_target, commit_together
+from ultrares.scene.stac_input import asset_path, is_item, item_times
+from ultrares.scene.stac_item import Origins as ItemOrigins
+from ultrares.scene.stac_item import StacFile, Written, times_of
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Tiler, write_tiles
 from ultrares.scene.upscale import aoi_window
 from ultrares.scene.windows import whole
+from ultrares.scene.zarr_layout import is_zarr
+from ultrares.scene.zarr_sink import layout_for
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Backbone, Mode
 
@@ -65,7 +71,7 @@ __all__ = [
 Progress = Callable[[int, int], None]
 
 
-def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
+def upscale_scene(  # noqa: PLR0913, PLR0915 - its keywords are the product's options
     source: str | Path,
     target: str | Path,
     *,
@@ -77,6 +83,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     mode: Mode = "fidelity",
     draws: int = 1,
     uncertainty: str | Path | None = None,
+    evidence: str | Path | None = None,
     steps: int | None = None,
     seed: int = 0,
     sensor: str = "box",
@@ -85,14 +92,16 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     aoi: tuple[float, float, float, float] | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    asset: str | None = None,
+    stac: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> UpscaleReport:
-    """Upscale a raster of any size into a cloud-optimised GeoTIFF.
+    """Upscale a raster of any size into a cloud-optimised GeoTIFF or a Zarr.
 
     Args:
-        source: The scene.
-        target: The result.
+        source: The scene: a raster, a Zarr, or a STAC item that names one of them.
+        target: The result; a name that ends in ``.zarr`` makes a Zarr.
         scale: Output pixels per scene pixel along one side, above 1, to 128. Sides are rounded to whole
             pixels; the footprint is kept.
         gsd: Instead of a scale, the size of an output pixel in the units of the scene's CRS.
@@ -104,6 +113,9 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         uncertainty: Where the standard deviation of the draws goes, on the grid of the result, in digital
             numbers; needs perceptual mode and two draws or more. It appears just before the result, and
             neither appears without the other.
+        evidence: Where it goes how much of the result the scene does not explain: for each band the share of
+            local variance that is invented, in [0, 1], then for each the difference of the result's means
+            from the scene, in digital numbers.
         steps: Denoiser calls per level of a sample.
         seed: Seed of the samples.
         sensor: ``box``, ``bicubic`` or ``mtf:VALUE``.
@@ -115,6 +127,9 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         workers: Have the tiles made by so many processes of this machine, one for each GPU where there are
             some. The result does not depend on it. ``model`` must then be a name or a path.
         scheduler: Have them made by the workers of the dask.distributed scheduler at this address.
+        asset: Which asset of a STAC item, or which variable of a Zarr, is the scene; needed where there are
+            several.
+        stac: Whether a STAC item is written beside the result, ``NAME.json``.
         overwrite: Whether existing files may be replaced.
         progress: Called with the output pixels done and their total.
 
@@ -122,7 +137,9 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         UltraresError: Something cannot be done; the message says what, where and what to do.
     """
     start = time.monotonic()
-    files = _Files(source, target, uncertainty, reference, overwrite)
+    files = _Files.found(
+        source, asset, target, uncertainty, evidence, reference, stac=stac, overwrite=overwrite
+    )
     hands, wanted = Hands(workers, scheduler), Wanted(scale, gsd, like)
     for asked in (hands, wanted, files):
         asked.check()
@@ -132,14 +149,16 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     loaded = model if isinstance(model, Model) else load(model)
     shown = draws if mode == "perceptual" else 1
     with ExitStack() as stack:
-        scene = stack.enter_context(RasterSource(source))
+        scene = open_raster(files.source, files.variable)
+        stack.enter_context(scene)
         grid = wanted.on(scene.profile)
         window, budget = aoi_window(scene.profile, aoi), hands.share(parse_memory(memory))
         part = grid.part_over(window)
         job = Job(
-            str(source),
+            str(files.source),
             grid,
             part,
+            variable=files.variable,
             model=_name_of(model, hands),
             reference=None if reference is None else str(reference),
             mode=mode,
@@ -150,6 +169,7 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
             tile=tile_for(tile, budget, scene.bands, shown),
             cache_bytes=cache_for(budget),
             with_spread=uncertainty is not None,
+            with_evidence=evidence is not None,
         )
         route = job.route(loaded)
         radiometry = Radiometry.of(scene)
@@ -165,18 +185,23 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
             "ULTRARES_STEPS": _steps_in_words(mode, steps),
             "ULTRARES_SEED": str(seed),
             "ULTRARES_SENSOR": sensor,
-            "ULTRARES_SOURCE": Path(str(source)).name,
+            "ULTRARES_SOURCE": Path(str(files.source)).name,
             **_reference_tags(reference, guide),
+            "ULTRARES_EFFECTIVE_RESOLUTION": _effective_in_words(
+                loaded, grid, measured=(mode, sensor, reference) == ("fidelity", "box", None)
+            ),
             "ULTRARES_VERSION": _version(),
         }
         profile = scene.profile.onto(grid.part(part))
-        sink, spread = files.open_sinks(stack, profile, tags, shown)
+        sinks = files.open_sinks(
+            stack, scene.profile, profile, tags, shown, (job.tile, grid.factor)
+        )
+        job = replace(job, tile=sinks.tile)
         tiler = job.tiler(loaded, route, scene, radiometry, guide)
         sent = job.sent(Origins.of(loaded, scene, radiometry))
         with hands.client(budget) as client:
-            _write(tiler, sink, spread, progress, client=client, job=sent)
-        # The product comes last: where it is, its uncertainty is, too.
-        commit_together(*([sink] if spread is None else [spread, sink]))
+            _write(tiler, sinks, progress, client=client, job=sent)
+        sinks.commit()
     seconds = time.monotonic() - start
     height, width = profile.shape
     return UpscaleReport(
@@ -197,6 +222,8 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         moved=grid.part(part).moved(window),
         reference=None if reference is None else str(reference),
         uncertainty=None if uncertainty is None else str(uncertainty),
+        evidence=None if evidence is None else str(evidence),
+        stac=str(files.item_target) if stac else None,
         reference_shift=None if guide is None else _shift_of(guide),
     )
 
@@ -236,8 +263,33 @@ def describe_raster(path: str | Path) -> dict[str, Any]:
     Raises:
         RasterError: The file is missing, unreadable, or of a kind that is refused.
     """
-    with RasterSource(path) as scene:
+    with open_raster(path) as scene:
         return scene.describe()
+
+
+@dataclass(frozen=True)
+class _Sinks:
+    """Where the pixels of a run go.
+
+    Attributes:
+        tile: Output pixels a side that are best written at once.
+        product: Of the result.
+        spread: Of the uncertainty.
+        layers: Of what else was asked for, by name.
+        item: The STAC item of all of them.
+    """
+
+    tile: int
+    product: FileSink
+    spread: FileSink | None
+    layers: dict[str, FileSink]
+    item: StacFile | None
+
+    def commit(self) -> None:
+        """Publish all: the product after what goes with it, the item after all that it names."""
+        before = [*([] if self.spread is None else [self.spread]), *self.layers.values()]
+        after = [] if self.item is None else [self.item]
+        commit_together(*before, self.product, *after)
 
 
 @dataclass(frozen=True)
@@ -245,26 +297,65 @@ class _Files:
     """The files of a run: what is read, and what is written."""
 
     source: str | Path
+    variable: str | None
     target: str | Path
     uncertainty: str | Path | None
+    evidence: str | Path | None
     reference: str | Path | None
+    item: str | Path | None
+    stac: bool
     overwrite: bool
+
+    @classmethod
+    def found(
+        cls,
+        source: str | Path,
+        asset: str | None,
+        target: str | Path,
+        uncertainty: str | Path | None,
+        evidence: str | Path | None,
+        reference: str | Path | None,
+        *,
+        stac: bool,
+        overwrite: bool,
+    ) -> _Files:
+        """The files of a run, the raster of a STAC item found."""
+        item = source if is_item(source) else None
+        if item is not None:
+            source, asset = asset_path(item, asset), None
+        return cls(source, asset, target, uncertainty, evidence, reference, item, stac, overwrite)
+
+    @property
+    def item_target(self) -> Path:
+        """Where the STAC item goes."""
+        return Path(self.target).with_suffix(".json")
+
+    @property
+    def outputs(self) -> list[str | Path]:
+        """All that is written."""
+        item = self.item_target if self.stac else None
+        paths = (self.target, self.uncertainty, self.evidence, item)
+        return [path for path in paths if path is not None]
 
     def check(self) -> None:
         """Refuse, before any work, outputs that cannot be written or would replace what is read."""
-        outputs = [path for path in (self.target, self.uncertainty) if path is not None]
-        inputs = [path for path in (self.source, self.reference) if path is not None]
-        for output in outputs:
+        inputs = [path for path in (self.source, self.item, self.reference) if path is not None]
+        for output in self.outputs:
             for file in inputs:
                 check_target(file, output, overwrite=self.overwrite)
-        if len({Path(path).resolve() for path in outputs}) < len(outputs):
-            raise OutputError(
-                f"{self.uncertainty} cannot hold both the result and its uncertainty; "
-                "choose another name for the uncertainty"
-            )
+        names = {"uncertainty": self.uncertainty, "evidence": self.evidence}
+        taken = [Path(self.target).resolve()]
+        for name, path in names.items():
+            if path is None:
+                continue
+            if Path(path).resolve() in taken:
+                raise OutputError(
+                    f"{path} cannot hold both the result and its {name}; choose another name for the {name}"
+                )
+            taken.append(Path(path).resolve())
 
     def open_reference(
-        self, stack: ExitStack, model: Model, scene: RasterSource, radiometry: Radiometry
+        self, stack: ExitStack, model: Model, scene: Raster, radiometry: Radiometry
     ) -> RasterReference | None:
         """The reference on the scene, if there is one."""
         if self.reference is None:
@@ -276,38 +367,116 @@ class _Files:
     def open_sinks(
         self,
         stack: ExitStack,
+        scene: SceneProfile,
         profile: SceneProfile,
         tags: dict[str, str],
         draws: int,
-    ) -> tuple[CogSink, CogSink | None]:
-        """Sinks of the result and, if it is asked for, of the uncertainty."""
-        content = {"ULTRARES_CONTENT": "scene" if draws == 1 else f"mean of {draws} draws"}
-        sink = CogSink(self.target, profile, tags | content, overwrite=self.overwrite)
-        stack.enter_context(sink)
-        if self.uncertainty is None:
-            return sink, None
-        content = {"ULTRARES_CONTENT": f"{SPREAD} of {draws} draws"}
-        spread = CogSink(
-            self.uncertainty, profile.of_spread(), tags | content, overwrite=self.overwrite
+        tile: tuple[int, int | None],
+    ) -> _Sinks:
+        """Sinks of the result and of all else that is asked for.
+
+        Args:
+            stack: Closes them.
+            scene: Profile of the scene.
+            profile: Of the result.
+            tags: Provenance.
+            draws: Number of draws.
+            tile: Side of a tile, and output pixels per scene pixel where that is whole.
+        """
+        layout = layout_for(*tile) if any(map(is_zarr, self.outputs)) else None
+
+        def opened(path: str | Path, profile: SceneProfile, content: str) -> FileSink:
+            sink = open_sink(
+                path,
+                profile,
+                tags | {"ULTRARES_CONTENT": content},
+                overwrite=self.overwrite,
+                layout=layout,
+            )
+            stack.enter_context(sink)
+            return sink
+
+        product = opened(self.target, profile, "scene" if draws == 1 else f"mean of {draws} draws")
+        spread, layers, item = None, {}, None
+        if self.uncertainty is not None:
+            content = f"{SPREAD} of {draws} draws"
+            spread = opened(self.uncertainty, profile.of_spread(), content)
+        if self.evidence is not None:
+            layers[EVIDENCE] = opened(
+                self.evidence, profile_of_evidence(profile), EVIDENCE_IN_WORDS
+            )
+        if self.stac:
+            item = self.stac_file(scene, profile, tags, product, spread, layers)
+            stack.enter_context(item)
+        return _Sinks(tile[0] if layout is None else layout.shard, product, spread, layers, item)
+
+    def stac_file(
+        self,
+        scene: SceneProfile,
+        profile: SceneProfile,
+        tags: dict[str, str],
+        sink: FileSink,
+        spread: FileSink | None,
+        layers: dict[str, FileSink],
+    ) -> StacFile:
+        """The STAC item of all that is written."""
+        written = [Written("product", sink, profile, "The finer scene", ("data",))]
+        if spread is not None:
+            title = "Standard deviation of the draws"
+            roles = ("metadata", "uncertainty")
+            written.append(Written("uncertainty", spread, profile.of_spread(), title, roles))
+        for name, layer in layers.items():
+            title = "How much the input does not explain"
+            roles = ("metadata", name)
+            written.append(Written(name, layer, profile_of_evidence(profile), title, roles))
+        said = None if self.item is None else item_times(self.item)
+        origins = ItemOrigins(
+            source=str(self.source),
+            item=None if self.item is None else str(self.item),
+            times=said or times_of(scene, str(self.source)),
+            model=_model_facts(tags),
+            version=tags["ULTRARES_VERSION"],
+            lineage=_lineage(tags),
         )
-        return sink, stack.enter_context(spread)
+        return StacFile(self.item_target, written, origins, overwrite=self.overwrite)
+
+
+def _lineage(tags: dict[str, str]) -> str:
+    return (
+        f"{tags['ULTRARES_SOURCE']} made finer by {tags['ULTRARES_SCALE']} with ultrares "
+        f"{tags['ULTRARES_VERSION']}, model {tags['ULTRARES_MODEL']}, mode {tags['ULTRARES_MODE']}"
+    )
+
+
+def _model_facts(tags: dict[str, str]) -> dict[str, Any]:
+    """What made a product, for its STAC item."""
+    options = ("SCALE", "MODE", "DRAWS", "STEPS", "SEED", "SENSOR", "REFERENCE")
+    return {
+        "name": tags["ULTRARES_MODEL"],
+        "sha256": tags["ULTRARES_MODEL_SHA256"],
+        "task": "super-resolution",
+        "effective_resolution": tags["ULTRARES_EFFECTIVE_RESOLUTION"],
+        "hyperparameters": {name.lower(): tags[f"ULTRARES_{name}"] for name in options},
+    }
 
 
 def _write(
-    tiler: Tiler,
-    sink: CogSink,
-    spread: CogSink | None,
-    progress: Progress | None,
-    *,
-    client: Client | None,
-    job: Job,
+    tiler: Tiler, sinks: _Sinks, progress: Progress | None, *, client: Client | None, job: Job
 ) -> None:
     """Have all tiles made, by a cluster's workers if there is a client of one, and written here."""
     if client is None:
-        write_tiles(tiler, sink, spread=spread, on_progress=progress)
+        write_tiles(
+            tiler, sinks.product, spread=sinks.spread, layers=sinks.layers, on_progress=progress
+        )
     else:
         write_tiles_from_workers(
-            client, job, tiler.places, sink, spread=spread, on_progress=progress
+            client,
+            job,
+            tiler.places,
+            sinks.product,
+            spread=sinks.spread,
+            layers=sinks.layers,
+            on_progress=progress,
         )
 
 
@@ -330,6 +499,12 @@ def _radiometry_in_words(sensor: SensorModel, grid: TargetGrid) -> str:
     if not isinstance(sensor, Box):
         return f"held to {sensor.name}"
     return "area means kept" if grid.factor is None else "block means exact"
+
+
+def _effective_in_words(model: Model, grid: TargetGrid, *, measured: bool) -> str:
+    """What the card says, for it cannot be measured without the truth: invented sharpness is sharp, too."""
+    pixel = model.effective_pixel(grid.factor) if measured and grid.factor else None
+    return "not measured" if pixel is None else f"{pixel:g} output pixels, by the model's card"
 
 
 def _steps_in_words(mode: Mode, steps: int | None) -> str:

@@ -17,10 +17,10 @@ from ultrares.loading import load
 from ultrares.methods.route import Route
 from ultrares.methods.shelves import EMBEDDED
 from ultrares.model import Model, tiler_along
+from ultrares.scene.opening import Raster, open_raster
 from ultrares.scene.pyramid import DEFAULT_CACHE
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.reference import check_overlap, open_reference
-from ultrares.scene.source import RasterSource
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Tiler
 from ultrares.sensor.models import Box, parse_sensor
@@ -42,7 +42,7 @@ class Origins:
     scene: str
 
     @classmethod
-    def of(cls, model: Model, scene: RasterSource, radiometry: Radiometry) -> Origins:
+    def of(cls, model: Model, scene: Raster, radiometry: Radiometry) -> Origins:
         """Those of this process."""
         facts = (
             *scene.shape,
@@ -78,6 +78,8 @@ class Job:
         tile: Output pixels a side that are made at once; affects memory and time only.
         cache_bytes: What computed cells may keep; affects time only.
         with_spread: Whether tiles have the standard deviation of the draws.
+        with_evidence: Whether tiles have the layer of what the scene does not explain.
+        variable: Which array of a Zarr is the scene.
         origins: What other processes have to find; None where none are asked.
     """
 
@@ -94,6 +96,8 @@ class Job:
     tile: int = 512
     cache_bytes: int = DEFAULT_CACHE
     with_spread: bool = False
+    with_evidence: bool = False
+    variable: str | None = None
     origins: Origins | None = None
 
     def route(self, model: Model) -> Route:
@@ -117,7 +121,7 @@ class Job:
         self,
         model: Model,
         route: Route,
-        scene: RasterSource,
+        scene: Raster,
         radiometry: Radiometry,
         reference: Reference | None,
     ) -> Tiler:
@@ -134,6 +138,7 @@ class Job:
             exact=isinstance(parse_sensor(self.sensor), Box),
             reference=reference,
             with_spread=self.with_spread,
+            with_evidence=self.with_evidence,
             widening=model.widening,
         )
 
@@ -146,7 +151,8 @@ class Job:
         """
         with ExitStack() as stack:
             try:
-                scene = stack.enter_context(RasterSource(self.source))
+                scene = open_raster(self.source, self.variable)
+                stack.enter_context(scene)
             except RasterError as error:
                 raise ClusterError(
                     f"it cannot read {self.source}: the scene must be readable under the same path "

@@ -71,6 +71,15 @@ class Model:
         """What turns the spread of draws into an expected error, if it was measured."""
         return None if self.manifest.denoiser is None else self.manifest.denoiser.widening
 
+    def effective_pixel(self, scale: float) -> float | None:
+        """The pixel that could carry as much true detail, in output pixels, as the model's card measured it.
+
+        It holds for fidelity mode, the sensor ``box`` and no reference; None for scales that were not measured.
+        """
+        if not isinstance(self.manifest, Manifest):
+            return None
+        return self.manifest.effective_pixel.get(int(scale)) if scale == int(scale) else None
+
     def with_parts(self, part: Part, *, one_step: bool = False) -> Model:
         """The same model with parts of Algorithm 2 switched off, as in Table 5 of the paper.
 
@@ -354,6 +363,7 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
     exact: bool,
     reference: Reference | None = None,
     with_spread: bool = False,
+    with_evidence: bool = False,
     widening: float | None = None,
     nodata: float | None = None,
     tile: int = 512,
@@ -371,6 +381,7 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
         exact: Whether means over scene pixels shall be kept.
         reference: A finer image of the place.
         with_spread: Whether tiles have the standard deviation of the draws.
+        with_evidence: Whether tiles have the layer of :mod:`ultrares.scene.evidence`.
         widening: See :class:`ultrares.scene.upscale.BlockTiler`.
         nodata: A value that no valid pixel may get.
         tile: Output pixels a side that are made at once, where blocks are whole.
@@ -392,6 +403,7 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
             cache_bytes=cache_bytes,
             reference=reference,
             with_spread=with_spread,
+            with_evidence=with_evidence,
             widening=widening,
             last=route.last,
             integrals=integrals,
@@ -408,6 +420,7 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
         part=part,
         exact=exact,
         with_spread=with_spread,
+        with_evidence=with_evidence,
         widening=widening,
     )
 

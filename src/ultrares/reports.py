@@ -54,6 +54,8 @@ class UpscaleReport:
         radiometry: What the product keeps, in words.
         reference: The finer raster that details came from; None without one.
         uncertainty: The file of the draws' standard deviation; None without one.
+        evidence: The file of what the scene does not explain; None without one.
+        stac: The STAC item beside the product; None without one.
         reference_shift: Rows and columns, in scene pixels, that the reference was moved by to lie on the
             scene; None without a reference.
         moved: How far an edge of the product lies from the scene's at most, in scene pixels; 0 unless the
@@ -76,6 +78,8 @@ class UpscaleReport:
     radiometry: str
     reference: str | None = None
     uncertainty: str | None = None
+    evidence: str | None = None
+    stac: str | None = None
     reference_shift: tuple[float, float] | None = None
     moved: float = 0.0
 

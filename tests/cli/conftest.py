@@ -33,6 +33,8 @@ class FakeUpscaleReport:
     radiometry: str = "block means exact"
     reference: str | None = None
     uncertainty: str | None = None
+    evidence: str | None = None
+    stac: str | None = None
     reference_shift: tuple[float, float] | None = None
     moved: float = 0.0
 

@@ -30,6 +30,9 @@ def test_upscale_ends_in_one_line(run, api):
         "mode": "fidelity",
         "draws": 1,
         "uncertainty": None,
+        "evidence": None,
+        "asset": None,
+        "stac": False,
         "steps": None,
         "seed": 0,
         "sensor": "box",
@@ -46,7 +49,7 @@ def test_upscale_hands_every_option_on(run, api):
     text = (
         "upscale in.tif out.tif --scale 3.5 --model m --reference r.tif --mode perceptual --draws 8 "
         "--uncertainty std.tif --steps 20 --seed -7 --sensor mtf:0.3 --tile 128 --memory 4GB --overwrite "
-        "--workers 3 --scheduler tcp://there:1"
+        "--workers 3 --scheduler tcp://there:1 --evidence e.tif --asset b4 --stac"
     )
     outcome = run(*text.split(), "--aoi", "-33 -8 -32.5 -7")
     assert outcome.status == 0
@@ -61,6 +64,9 @@ def test_upscale_hands_every_option_on(run, api):
         "mode": "perceptual",
         "draws": 8,
         "uncertainty": Path("std.tif"),
+        "evidence": Path("e.tif"),
+        "asset": "b4",
+        "stac": True,
         "steps": 20,
         "seed": -7,
         "sensor": "mtf:0.3",

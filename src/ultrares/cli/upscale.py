@@ -58,6 +58,10 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
         Path | None,
         typer.Option(metavar="FILE", help="Also write the standard deviation of the draws."),
     ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write how much of the detail is invented."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Diffusion steps of each level.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
     sensor: Annotated[
@@ -88,6 +92,13 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             help="Let a dask.distributed cluster do it, like tcp://127.0.0.1:8786.",
         ),
     ] = None,
+    asset: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Which asset of a STAC item, or variable of a Zarr."),
+    ] = None,
+    stac: Annotated[
+        bool, typer.Option("--stac", help="Also write a STAC item, NAME.json beside OUT.")
+    ] = False,
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -109,6 +120,7 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             mode=mode,
             draws=draws,
             uncertainty=uncertainty,
+            evidence=evidence,
             steps=steps,
             seed=seed,
             sensor=sensor,
@@ -117,6 +129,8 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             aoi=aoi,
             workers=workers,
             scheduler=scheduler,
+            asset=asset,
+            stac=stac,
             overwrite=overwrite,
             progress=progress,
         )
@@ -133,9 +147,13 @@ def summary(report: UpscaleReport, source: Path) -> str:
     bands = "1 band" if report.bands == 1 else f"{report.bands} bands"
     return (
         f"{report.target}  {report.width} x {report.height} px, {bands} {report.dtype}, "
-        f"x{report.scale:.6g} of {source.name}, {radiometry}, {_other_files(report)}COG, "
+        f"x{report.scale:.6g} of {source.name}, {radiometry}, {_other_files(report)}{_form(report.target)}, "
         f"{report.seconds:.1f} s"
     )
+
+
+def _form(target: str) -> str:
+    return "Zarr" if Path(target).suffix.lower() == ".zarr" else "COG"
 
 
 def _other_files(report: UpscaleReport) -> str:
@@ -148,4 +166,8 @@ def _other_files(report: UpscaleReport) -> str:
         text += f"details from {report.reference} moved by {rows:+.2f} rows {cols:+.2f} columns, "
     if report.uncertainty is not None:
         text += f"standard deviation of {report.draws} draws in {report.uncertainty}, "
+    if report.evidence is not None:
+        text += f"evidence in {report.evidence}, "
+    if report.stac is not None:
+        text += f"STAC item {report.stac}, "
     return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ultrares.cluster.bench import Description, Finish, Made, make_tile
 from ultrares.cluster.runs import Runs
 from ultrares.errors import ClusterError
-from ultrares.scene.tile import Progress, Tile
+from ultrares.scene.tile import Progress, Tile, write_tile
 from ultrares.types import Sink, Window
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def write_tiles_from_workers(
     sink: Sink,
     *,
     spread: Sink | None = None,
+    layers: Mapping[str, Sink] | None = None,
     on_progress: Progress | None = None,
 ) -> None:
     """Have tiles made by workers and hand them to sinks as they come; the caller commits.
@@ -54,6 +55,7 @@ def write_tiles_from_workers(
         places: Which tiles, neighbours near each other.
         sink: Receives pixels.
         spread: Receives the standard deviation of the draws, if the job makes it.
+        layers: Receive the layers of their name, which the job must make.
         on_progress: Called with output pixels done and their total.
 
     Raises:
@@ -62,11 +64,7 @@ def write_tiles_from_workers(
     total, done = sum(place.height * place.width for place in places), 0
     for place, tile in results_from_workers(client, job, places):
         assert isinstance(tile, Tile)
-        sink.write(place, tile.pixels, tile.valid)
-        if spread is not None:
-            assert tile.spread is not None, "the tiler makes no spread"
-            assert tile.lit is not None, "a spread says where it is valid"
-            spread.write(place, tile.spread, tile.lit)
+        write_tile(tile, sink, spread=spread, layers=layers)
         done += place.height * place.width
         if on_progress is not None:
             on_progress(done, total)

@@ -141,7 +141,8 @@ class Manifest(_Section):
     """Everything about a saved model except its numbers.
 
     ``levels`` counts the weight sets: 1 is shared by all levels of a cascade (``reuse``), more belong to
-    one level each, the last to all that follow (``progressive``).
+    one level each, the last to all that follow (``progressive``). ``effective_pixel`` says by scale at which
+    pixel size, in output pixels, half of the true contrast was left on imagery that was not trained on.
     """
 
     format: Literal[1] = 1
@@ -157,6 +158,7 @@ class Manifest(_Section):
     recipe: str | None = None
     parameters: int = 0
     sha256: str | None = None
+    effective_pixel: dict[int, float] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

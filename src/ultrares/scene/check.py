@@ -22,11 +22,13 @@ from ultrares.scene.check_areas import (
     moved_in_words,
     straddles,
 )
+from ultrares.scene.evidence import EVIDENCE, block_residual
 from ultrares.scene.grid import finer_transform, footprint_distance
+from ultrares.scene.opening import Raster, open_raster
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.source import RasterSource
 from ultrares.scene.upscale import repeat
 from ultrares.scene.windows import tiles, whole
+from ultrares.scene.zarr_layout import is_zarr
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Shape, Window
 
@@ -59,7 +61,7 @@ class CheckReport:
         sensor_rms: Root mean square difference after reduction by that sensor, in digital numbers.
         sensor_max: Largest such difference.
         mask_equal: Whether exactly the pixels without data in the coarse raster are so in the fine one.
-        cog_valid: Whether the file is a valid cloud-optimised GeoTIFF.
+        cog_valid: Whether the file is a valid cloud-optimised GeoTIFF; None for a Zarr.
     """
 
     ok: bool
@@ -103,9 +105,9 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
     Raises:
         RasterError: A file is missing, damaged, or of a kind that ultrares does not handle.
     """
-    with RasterSource(fine_path) as fine, RasterSource(coarse_path) as coarse:
+    with open_raster(fine_path) as fine, open_raster(coarse_path) as coarse:
         content = fine.profile.tags.get("", {}).get("ULTRARES_CONTENT", "")
-        if content.startswith(SPREAD):
+        if content.startswith((SPREAD, EVIDENCE)):
             return CheckReport(
                 ok=False,
                 problems=[
@@ -150,7 +152,7 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
 
 
 def _check_areas(
-    fine: RasterSource, coarse: RasterSource, problems: list[str], *, cog_valid: bool
+    fine: Raster, coarse: Raster, problems: list[str], *, cog_valid: bool | None
 ) -> CheckReport:
     """The promises of a product whose pixels straddle its scene's."""
     grid = grid_of_product(fine.profile, coarse.profile)
@@ -215,7 +217,10 @@ def _comparable(profile: SceneProfile) -> str | None:
     return repr(float(value))
 
 
-def _validate(path: str | Path) -> tuple[bool, list[str]]:
+def _validate(path: str | Path) -> tuple[bool | None, list[str]]:
+    """Whether it is a valid COG, and what is wrong; None for what is none, such as a Zarr."""
+    if is_zarr(path):
+        return None, []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         valid, errors, _ = cog_validate(str(path), quiet=True)
@@ -313,7 +318,7 @@ def _polynomial_distance(fine: SceneProfile, expected: SceneProfile) -> float:
 
 
 def _compare(
-    fine: RasterSource, coarse: RasterSource, window: Window, scale: int, sensor: SensorModel
+    fine: Raster, coarse: Raster, window: Window, scale: int, sensor: SensorModel
 ) -> _Findings:
     found = _Findings()
     lit = ~np.array(coarse.profile.alpha)
@@ -341,23 +346,13 @@ def _largest_residual(
     pixels: np.ndarray, truth: np.ndarray, valid: np.ndarray, scale: int
 ) -> float:
     """Largest difference of block mean and truth, from sums of deviations, which are exact."""
-    bands, rows, cols = truth.shape
-    blocks = pixels.reshape(bands, rows, scale, cols, scale)
-    centre = truth[:, :, None, :, None]
-    if truth.dtype.kind in "iu":
-        # Unsigned differences wrap; read as signed they are right.
-        counts = (blocks.astype(np.uint64) - centre.astype(np.uint64)).view(np.int64)
-        residual = counts.sum(axis=(2, 4)) / scale**2
-    else:
-        with np.errstate(invalid="ignore"):
-            residual = (blocks.astype(np.float64) - centre).mean(axis=(2, 4))
-    return float(np.abs(residual[valid]).max())
+    return float(np.abs(block_residual(pixels, truth, scale)[valid]).max())
 
 
 def _compare_sensor(
     found: _Findings,
-    fine: RasterSource,
-    coarse: RasterSource,
+    fine: Raster,
+    coarse: Raster,
     parts: tuple[Window, Window],
     scale: int,
     sensor: SensorModel,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ultrares.scene.opening import Raster
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.source import RasterSource
 from ultrares.scene.target_grid import SNAP, Axis, TargetGrid
 from ultrares.scene.windows import tiles, whole
 from ultrares.sensor.areas import AreaMeans, shares
@@ -72,7 +72,7 @@ def moved_in_words(fine: SceneProfile) -> float:
         return 0.0
 
 
-def compare_areas(fine: RasterSource, coarse: RasterSource, grid: TargetGrid) -> AreaFindings:
+def compare_areas(fine: Raster, coarse: Raster, grid: TargetGrid) -> AreaFindings:
     """Compare a product's area-weighted means with its scene, in bounded memory."""
     found = AreaFindings()
     lit = np.flatnonzero(~np.array(coarse.profile.alpha))

@@ -9,8 +9,8 @@ from pathlib import Path
 from affine import Affine
 
 from ultrares.errors import OptionError, ScaleError
+from ultrares.scene.opening import open_raster
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.source import RasterSource
 from ultrares.scene.target_grid import SNAP, Axis, TargetGrid
 from ultrares.types import Shape
 
@@ -116,7 +116,7 @@ def grid_like(profile: SceneProfile, other: str | Path) -> TargetGrid:
         ScaleError: The other raster's pixels are no smaller.
         RasterError: The other raster cannot be read.
     """
-    with RasterSource(other) as raster:
+    with open_raster(other) as raster:
         theirs = raster.profile
     if profile.transform is None or theirs.transform is None:
         which = "the scene" if profile.transform is None else str(other)

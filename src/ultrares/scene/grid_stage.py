@@ -57,6 +57,11 @@ class GridStage:
         """Height and width of the output."""
         return Shape(self._grid.rows.size, self._grid.cols.size)
 
+    def scene(self, window: Window) -> NDArray[np.float32]:
+        """The normalised scene, (L, h, w), its gaps filled; outside it is mirrored."""
+        pixels: NDArray[np.float32] = self._pyramid.read(0, window)[0].numpy()
+        return pixels
+
     @torch.inference_mode()
     def read(self, window: Window) -> NDArray[np.float32]:
         """Output pixels of a window inside the output, (N, C, h, w), in [0, 1] and a little beyond."""

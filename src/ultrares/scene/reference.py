@@ -30,8 +30,9 @@ from rasterio.windows import Window as RasterWindow
 
 from ultrares.errors import ReferenceImageError
 from ultrares.scene.coregistration import Shift, find_shift
+from ultrares.scene.opening import Raster
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.source import ArraySource, RasterSource
+from ultrares.scene.source import ArraySource
 from ultrares.scene.spectral_match import Floats, Moments
 from ultrares.scene.windows import clipped, tiles, whole
 from ultrares.types import Shape, Window
@@ -286,9 +287,7 @@ class ArrayReference(RasterReference):
         self._stack.callback(memory.close)
 
 
-def open_reference(
-    path: str | Path, scene: RasterSource, radiometry: Radiometry
-) -> RasterReference:
+def open_reference(path: str | Path, scene: Raster, radiometry: Radiometry) -> RasterReference:
     """Open any finer raster that overlaps a scene, whatever its system, bands and data type.
 
     Raises:
@@ -308,7 +307,7 @@ def open_reference(
         raise ReferenceImageError(f"reference {path} cannot be read: {error}") from error
 
 
-def check_overlap(reference: str | Path, scene: RasterSource) -> None:
+def check_overlap(reference: str | Path, scene: Raster) -> None:
     """Make sure that a reference can be opened and covers some of the scene.
 
     Raises:

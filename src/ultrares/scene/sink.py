@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import rasterio
@@ -25,6 +25,8 @@ from rasterio.io import DatasetWriter
 from ultrares.errors import OutputError
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.source import raster_window
+from ultrares.scene.statistics import Statistics, Tally
+from ultrares.scene.zarr_sink import check_folder, storable
 from ultrares.types import Shape, Window
 
 T = TypeVar("T")
@@ -57,7 +59,7 @@ def check_target(source: str | Path, target: str | Path, *, overwrite: bool) -> 
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
             raise OutputError(f"{target} cannot be written: {error.strerror}") from error
     if path.is_dir():
-        raise OutputError(f"{target} is a folder; pass the name of the file to write")
+        check_folder(path)
     if path.exists() and Path(source).exists() and path.samefile(source):
         raise OutputError(f"{target} is the input itself; choose another name for the output")
     if (path.exists() or path.is_symlink()) and not overwrite:
@@ -101,6 +103,7 @@ class CogSink:
         self._cog = self._target.with_name(f".{self._target.name}.{token}.cog.part")
         self._replaced = self._target.with_name(f".{self._target.name}.{token}.old.part")
         self._written: list[tuple[Window, int]] = []
+        self._tallies = [Tally() for _ in profile.bands]
         self._environment = rasterio.Env(**_ENVIRONMENT)
         self._environment.__enter__()
         try:
@@ -108,6 +111,21 @@ class CogSink:
         except BaseException:
             self._discard()
             raise
+
+    @property
+    def target(self) -> Path:
+        """Path of the result."""
+        return self._target
+
+    @property
+    def statistics(self) -> list[Statistics | None]:
+        """What each band's valid pixels are like, of all that was written; None where there is none."""
+        return [tally.statistics() for tally in self._tallies]
+
+    @property
+    def finished(self) -> Path:
+        """Where the result is, complete, between :meth:`prepare` and :meth:`publish`."""
+        return self._cog
 
     def write(self, window: Window, array: np.ndarray, valid: np.ndarray) -> None:
         """Store pixels (C, h, w) and their validity at a window of the result."""
@@ -120,6 +138,8 @@ class CogSink:
 
         self._guarded(store)
         self._written.append((window, self._checksum(array, valid)))
+        for tally, band, usable in zip(self._tallies, array, valid, strict=True):
+            tally.add(band, usable)
 
     def commit(self) -> None:
         """Make the COG, read it back, and publish it under the target's name.
@@ -136,6 +156,7 @@ class CogSink:
         Raises:
             OutputError: The disk is full, or the read-back differs.
         """
+        self._guarded(self._store_statistics)
         self._guarded(self._dataset.close)
         self._guarded(self._make_cog)
         self._guarded(self._verify)
@@ -150,7 +171,7 @@ class CogSink:
             if self._overwrite:
                 self._cog.replace(self._target)
             else:
-                _rename_to_new(self._cog, self._target)
+                rename_to_new(self._cog, self._target)
         except FileExistsError as error:
             raise OutputError(
                 f"{self._target} appeared while the result was computed; it was left as it is"
@@ -208,7 +229,7 @@ class CogSink:
                 width=profile.shape.width,
                 count=len(profile.bands),
                 dtype=profile.dtype.name,
-                nodata=_storable(profile.nodata, profile.dtype),
+                nodata=storable(profile.nodata, profile.dtype),
                 tiled=True,
                 blockxsize=BLOCK,
                 blockysize=BLOCK,
@@ -222,10 +243,20 @@ class CogSink:
         _describe(dataset, profile, tags)
         return dataset
 
+    def _store_statistics(self) -> None:
+        """Say what the bands are like, where that does not push out what the scene says."""
+        for index, found in enumerate(self.statistics, start=1):
+            if found is not None and self._own_items():
+                self._dataset.update_tags(index, **found.items())
+
+    def _own_items(self) -> bool:
+        """Whether the bands' own items are kept; GDAL 3.10 copies them or namespaces, never both."""
+        said = [self._profile.tags, *(band.tags for band in self._profile.bands)]
+        spaces = any(space and items for tags in said for space, items in tags.items())
+        return not spaces or any(tags.get("") for tags in said[1:])
+
     def _make_cog(self) -> None:
         wide = self._profile.dtype.itemsize == 8 and self._profile.dtype.kind in "iu"
-        # GDAL 3.10 copies either the items of namespaces or the bands' own, never both.
-        own = any(band.tags.get("") for band in self._profile.bands)
         rasterio.shutil.copy(
             self._staging,
             self._cog,
@@ -235,7 +266,7 @@ class CogSink:
             level=1,
             predictor="no" if wide else "yes",
             overview_resampling="average",
-            copy_src_mdd="auto" if own else "yes",
+            copy_src_mdd="auto" if self._own_items() else "yes",
             bigtiff="if_safer",
             num_threads="all_cpus",
         )
@@ -282,7 +313,23 @@ class CogSink:
             ) from error
 
 
-def commit_together(*sinks: CogSink) -> None:
+class Publishable(Protocol):
+    """What appears under its name in one step, and can be taken back."""
+
+    def prepare(self) -> None:
+        """Finish it, so that nothing but its name is missing."""
+
+    def keep_replaced(self) -> None:
+        """Keep what publishing will replace."""
+
+    def publish(self) -> None:
+        """Give it its name."""
+
+    def withdraw(self) -> None:
+        """Take it back, and put back what it replaced."""
+
+
+def commit_together(*sinks: Publishable) -> None:
     """Publish results that belong together: all of them, or none.
 
     All are finished and read back before the first gets its name; what remains is a rename each. The last
@@ -373,15 +420,7 @@ def _block(width: int) -> int:
     return 384 if any(BLOCK in (int(half), math.ceil(half)) for half in halves) else BLOCK
 
 
-def _storable(nodata: float | None, dtype: np.dtype) -> float | None:
-    """Nodata as the type can hold it; a value outside its range marks no pixel anyway."""
-    if nodata is None or dtype.kind == "f":
-        return nodata
-    limits = np.iinfo(dtype)
-    return nodata if nodata == nodata and limits.min <= nodata <= limits.max else None
-
-
-def _rename_to_new(staging: Path, target: Path) -> None:
+def rename_to_new(staging: Path, target: Path) -> None:
     """Give a file a name that must not exist yet."""
     try:
         os.link(staging, target)

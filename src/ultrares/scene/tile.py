@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,18 @@ from numpy.typing import NDArray
 from ultrares.types import Sink, Window
 
 Progress = Callable[[int, int], None]
+
+
+class Layer(NamedTuple):
+    """Pixels that belong to a tile beside those of the product.
+
+    Attributes:
+        pixels: Shape (C, h, w).
+        valid: Which of them are valid, (C, h, w).
+    """
+
+    pixels: np.ndarray
+    valid: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,7 @@ class Tile:
         spread: Standard deviation of the draws in digital numbers, float32, (L, h, w) for the L lit bands,
             with not-a-number where the scene is not valid; None if it was not asked for.
         lit: Which pixels of ``spread`` are valid, (L, h, w).
+        layers: What else was asked for, by name, such as ``evidence``.
     """
 
     place: Window
@@ -32,6 +45,7 @@ class Tile:
     valid: np.ndarray
     spread: NDArray[np.float32] | None = None
     lit: NDArray[np.bool_] | None = None
+    layers: Mapping[str, Layer] = field(default_factory=dict)
 
 
 class Tiler(Protocol):
@@ -46,7 +60,12 @@ class Tiler(Protocol):
 
 
 def write_tiles(
-    tiler: Tiler, sink: Sink, *, spread: Sink | None = None, on_progress: Progress | None = None
+    tiler: Tiler,
+    sink: Sink,
+    *,
+    spread: Sink | None = None,
+    layers: Mapping[str, Sink] | None = None,
+    on_progress: Progress | None = None,
 ) -> None:
     """Make all tiles one after the other and hand them to sinks; the caller commits.
 
@@ -54,17 +73,27 @@ def write_tiles(
         tiler: Makes them.
         sink: Receives pixels.
         spread: Receives the standard deviation of the draws, if the tiler makes it.
+        layers: Receive the layers of their name, which the tiler must make.
         on_progress: Called with output pixels done and their total.
     """
     places = tiler.places
     total, done = sum(place.height * place.width for place in places), 0
     for place in places:
         tile = tiler.make(place)
-        sink.write(place, tile.pixels, tile.valid)
-        if spread is not None:
-            assert tile.spread is not None, "the tiler makes no spread"
-            assert tile.lit is not None, "a spread says where it is valid"
-            spread.write(place, tile.spread, tile.lit)
+        write_tile(tile, sink, spread=spread, layers=layers)
         done += place.height * place.width
         if on_progress is not None:
             on_progress(done, total)
+
+
+def write_tile(
+    tile: Tile, sink: Sink, *, spread: Sink | None = None, layers: Mapping[str, Sink] | None = None
+) -> None:
+    """Hand what a tile holds to the sinks that there are."""
+    sink.write(tile.place, tile.pixels, tile.valid)
+    if spread is not None:
+        assert tile.spread is not None, "the tiler makes no spread"
+        assert tile.lit is not None, "a spread says where it is valid"
+        spread.write(tile.place, tile.spread, tile.lit)
+    for name, extra in (layers or {}).items():
+        extra.write(tile.place, *tile.layers[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,26 @@ from ultrares.scene.draws import (
     mean_of,
     spread_of,
 )
+from ultrares.scene.evidence import (
+    EVIDENCE,
+    REACH,
+    Seen,
+    block_residual,
+    invented_share,
+    lack_of,
+    layer_of,
+    radius_of,
+    smooth_along,
+)
 from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.target_grid import TargetGrid
-from ultrares.scene.tile import Progress, Tile, write_tiles
-from ultrares.scene.windows import tiles, union, whole
+from ultrares.scene.tile import Layer, Progress, Tile, write_tiles
+from ultrares.scene.windows import clipped, tiles, union, whole
 from ultrares.sensor.exact import project_blocks
-from ultrares.types import GridUpscaler, Reference, Sink, Source, Upscaler, Window
+from ultrares.types import GridUpscaler, Reference, Shape, Sink, Source, Upscaler, Window
 
 
 class BlockTiler:
@@ -43,6 +55,7 @@ class BlockTiler:
         cache_bytes: What computed cells may keep in memory, over all draws.
         reference: A finer image of the place.
         with_spread: Whether tiles have the standard deviation of the draws.
+        with_evidence: Whether tiles have the layer of :mod:`ultrares.scene.evidence`.
         widening: If given, the standard deviation is pooled over neighbours and widened by this factor, so
             that it says how far the truth is to be expected from the mean.
         last: What goes on from the levels to the scale; without it, what is finer is averaged.
@@ -63,6 +76,7 @@ class BlockTiler:
         cache_bytes: int = DEFAULT_CACHE,
         reference: Reference | None = None,
         with_spread: bool = False,
+        with_evidence: bool = False,
         widening: float | None = None,
         last: GridUpscaler | None = None,
         integrals: Sequence[Tensor] | None = None,
@@ -73,6 +87,7 @@ class BlockTiler:
         self._nodata = nodata
         self._exact = exact
         self._with_spread = with_spread
+        self._with_evidence = with_evidence
         self._widening = widening
         self._area = whole(source.shape) if aoi is None else aoi
         pyramid = Pyramid(source, radiometry, levels, cache_bytes=cache_bytes, reference=reference)
@@ -114,22 +129,72 @@ class BlockTiler:
         """Read, upscale, and project a tile."""
         scale, radiometry = self._scale, self._radiometry
         window = self._window(place)
-        coarse, valid = self._source.read(window)
-        draws = self._draws_at(window)
+        # Evidence looks at half a scene pixel of the product around each of its pixels.
+        margin = 1 if self._with_evidence else 0
+        wide = clipped(window.padded(margin), self._source.shape)
+        coarse, valid = self._source.read(wide)
+        draws = self._draws_at(wide)
         mean = mean_of(draws)
         fine = radiometry.denormalise(mean)
         pixels = _finish(fine, coarse, valid, scale, radiometry, self._nodata, exact=self._exact)
-        if not self._with_spread:
-            return Tile(place, pixels, repeat(valid, scale))
-        lit = repeat(valid[radiometry.lit], scale)
+        inner = _inside(window.scaled(scale), wide.scaled(scale))
+        lasting = repeat(valid, scale)
+        tile = Tile(place, pixels[inner], lasting[inner])
+        if self._with_spread:
+            lit = lasting[inner][radiometry.lit]
+            spread = self._spread(window, draws[(slice(None), *inner)], mean[inner], lit)
+            tile = replace(tile, spread=spread, lit=lit)
+        if self._with_evidence:
+            layer = self._evidence(window, wide, pixels, coarse, valid)
+            tile = replace(tile, layers={EVIDENCE: layer})
+        return tile
+
+    def _spread(
+        self,
+        window: Window,
+        draws: NDArray[np.float32],
+        mean: NDArray[np.float64],
+        lit: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        """The standard deviation of a tile's draws, in digital numbers."""
+        scale, exact = self._scale, self._exact
         if self._widening is None:
-            unit = spread_of(draws, mean, scale, exact=self._exact)
+            unit = spread_of(draws, mean, scale, exact=exact)
         else:
-            unit = calibrated_spread(
-                self._draws_at, window, scale, self._widening, exact=self._exact
-            )
-        spread = _digital_spread(unit, lit, radiometry)
-        return Tile(place, pixels, repeat(valid, scale), spread, lit)
+            unit = calibrated_spread(self._draws_at, window, scale, self._widening, exact=exact)
+        return _digital_spread(unit, lit, self._radiometry)
+
+    def _evidence(
+        self,
+        window: Window,
+        wide: Window,
+        pixels: np.ndarray,
+        coarse: np.ndarray,
+        valid: np.ndarray,
+    ) -> Layer:
+        """What a tile adds to its scene, given the pixels of the scene window ``wide`` around it."""
+        scale, lit = self._scale, self._radiometry.lit
+        radius = radius_of(1 / scale)
+        grown, reached = window.scaled(scale).padded(radius), wide.scaled(scale)
+        seen = clipped(grown, Shape(*(scale * side for side in self._source.shape)))
+        near = wide.padded(REACH)
+        smooth = self._pyramid.read(0, near)[0].numpy()
+        for axis, (first, count, origin) in enumerate(
+            ((seen.row, seen.height, near.row), (seen.col, seen.width, near.col)), start=1
+        ):
+            edges = np.arange(first, first + count + 1) / scale
+            smooth = smooth_along(smooth, origin, edges, axis)
+        inner = _inside(seen, reached)
+        lasting = repeat(valid[lit], scale)[inner]
+        around = Seen(pixels[lit][inner], smooth, lasting, lack_of(grown, seen), radius)
+        own = _inside(window, wide)
+        blocks = pixels[lit][_inside(window.scaled(scale), reached)]
+        residual = block_residual(blocks, coarse[lit][own], scale)
+        return layer_of(
+            invented_share(around, self._radiometry),
+            repeat(residual, scale),
+            repeat(valid[lit][own], scale),
+        )
 
 
 def upscale(
@@ -182,6 +247,12 @@ def aoi_window(profile: SceneProfile, bounds: tuple[float, float, float, float] 
 def repeat(array: np.ndarray, scale: int) -> np.ndarray:
     """Each pixel of (C, h, w) as a block of ``scale`` by ``scale``."""
     return array.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+def _inside(inner: Window, outer: Window) -> tuple[slice, slice, slice]:
+    """Where a window's pixels are in an array (C, h, w) of a window around it."""
+    top, left = inner.row - outer.row, inner.col - outer.col
+    return slice(None), slice(top, top + inner.height), slice(left, left + inner.width)
 
 
 def _finish(

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ultrares.scene.draws import mean_of, spread_of_draws
+from ultrares.scene.evidence import (
+    EVIDENCE,
+    REACH,
+    Seen,
+    area_residual,
+    invented_share,
+    lack_of,
+    layer_of,
+    radius_of,
+    smooth_along,
+)
 from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.radiometry import Radiometry
+from ultrares.scene.square_cache import SIDE, SquareCache, square_at
 from ultrares.scene.target_grid import TargetGrid
-from ultrares.scene.tile import Tile
+from ultrares.scene.tile import Layer, Tile
 from ultrares.scene.windows import clipped, tiles, union
 from ultrares.sensor.areas import AreaMeans, Plan, plan, project_areas, shares
 from ultrares.types import Shape, Source, Window
-
-SIDE = 512
-"""Output pixels that are finished at once, on the absolute output grid: sums of products may differ in the
-last bit with the number of rows, so what is summed together must not depend on what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,8 @@ class AreaTiler:
         part: Output pixels of the product; None for all. They equal the same pixels of the whole.
         exact: Whether means shall equal the scene (the box sensor).
         with_spread: Whether tiles have the standard deviation of the draws.
+        with_evidence: Whether tiles have the layer of :mod:`ultrares.scene.evidence`; the squares around each
+            tile are finished for it, which pays where a row of them fits the cache.
         widening: See :class:`ultrares.scene.upscale.BlockTiler`.
     """
 
@@ -68,6 +78,7 @@ class AreaTiler:
         part: Window | None = None,
         exact: bool = True,
         with_spread: bool = False,
+        with_evidence: bool = False,
         widening: float | None = None,
     ) -> None:
         self._source = source
@@ -77,6 +88,7 @@ class AreaTiler:
         self._nodata = nodata
         self._exact = exact
         self._with_spread = with_spread
+        self._squares = SquareCache(self._finished, stage.shape) if with_evidence else None
         self._widening = widening
         self._how = plan(grid.rows.pitch, grid.cols.pitch)
         self._wanted = part or Window(0, 0, *stage.shape)
@@ -117,24 +129,78 @@ class AreaTiler:
 
     def make(self, place: Window) -> Tile:
         """Resample the square that a tile lies in, hold it to the scene, and cut the tile out."""
-        radiometry, grid = self._radiometry, self._grid
+        radiometry = self._radiometry
         tile = place._replace(row=place.row + self._wanted.row, col=place.col + self._wanted.col)
-        around = self._part(self._square(tile.row, tile.col))
+        square = square_at(tile.row, tile.col, self._stage.shape)
+        finished = self._finished(square) if self._squares is None else self._squares.at(square)
+        inner = _inner(tile, square)
+        made = Tile(place, finished.pixels[inner], finished.valid[inner])
+        if self._with_spread:
+            lit = finished.valid[radiometry.lit]
+            spread = self._spread(square, lit)
+            made = replace(made, spread=spread[inner], lit=lit[inner])
+        if self._squares is not None:
+            layer = self._evidence(square, self._squares)
+            made = replace(made, layers={EVIDENCE: Layer(layer.pixels[inner], layer.valid[inner])})
+        return made
+
+    def _finished(self, square: Window) -> Layer:
+        """The pixels of a square and their validity."""
+        around = self._part(square)
         coarse, valid = self._source.read(around.near)
-        draws = self._stage.read(around.out)
-        mean = mean_of(draws)
-        lasting = _at_centres(valid, around, grid)
+        mean = mean_of(self._stage.read(around.out))
+        lasting = _at_centres(valid, around, self._grid)
         pixels = _finish(
-            mean, coarse, lasting, around, radiometry, self._how, self._nodata, exact=self._exact
+            mean,
+            coarse,
+            lasting,
+            around,
+            self._radiometry,
+            self._how,
+            self._nodata,
+            exact=self._exact,
         )
-        inner = _inner(tile, around.out)
-        if not self._with_spread:
-            return Tile(place, pixels[inner], lasting[inner])
-        lit = lasting[radiometry.lit]
-        unit = spread_of_draws(draws, mean, self._widening)
+        inner = _inner(square, around.out)
+        return Layer(pixels[inner], lasting[inner])
+
+    def _spread(self, square: Window, lit: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """The standard deviation of a square's draws, in digital numbers."""
+        radiometry = self._radiometry
+        wide = clipped(square.padded(1), self._stage.shape)
+        draws = self._stage.read(wide)
+        unit = spread_of_draws(draws, mean_of(draws), self._widening)[_inner(square, wide)]
         digital = (unit * (radiometry.high - radiometry.low)).clip(max=np.finfo(np.float32).max)
-        deviation = np.where(lit, digital, np.nan).astype(np.float32)
-        return Tile(place, pixels[inner], lasting[inner], deviation[inner], lit[inner])
+        return np.where(lit, digital, np.nan).astype(np.float32)
+
+    def _evidence(self, square: Window, squares: SquareCache) -> Layer:
+        """What a square adds to its scene; whole squares, because sums of products depend on their number."""
+        lit, grid, scene = self._radiometry.lit, self._grid, self._source.shape
+        radius = radius_of(max(grid.rows.pitch, grid.cols.pitch))
+        grown = square.padded(radius)
+        seen = clipped(grown, self._stage.shape)
+        held = _around(square, grid, scene, 0)
+        finished = squares.read(_union(seen, held.out))
+        outer = _union(seen, held.out)
+        pixels, valid = finished.pixels[lit], finished.valid[lit]
+        inner = _inner(seen, outer)
+        around = Seen(pixels[inner], self._smooth(seen), valid[inner], lack_of(grown, seen), radius)
+        own = _inner(held.out, outer)
+        truth, usable = self._source.read(held.near)
+        residual = area_residual(
+            pixels[own], valid[own], np.where(usable, truth, 0)[lit], held.rows, held.cols
+        )
+        centred = _at_centres(residual, held, grid)[_inner(square, held.out)]
+        lasting = valid[_inner(square, outer)]
+        return layer_of(invented_share(around, self._radiometry), centred, lasting)
+
+    def _smooth(self, seen: Window) -> NDArray[np.float64]:
+        """The smooth image with the scene's pixels as means, in [0, 1]."""
+        rows = self._grid.rows.edges(seen.row, seen.height)
+        cols = self._grid.cols.edges(seen.col, seen.width)
+        top, left = (int(np.floor(edges[0])) - REACH for edges in (rows, cols))
+        bottom, right = (int(np.ceil(edges[-1])) + REACH for edges in (rows, cols))
+        unit = self._stage.scene(Window(top, left, bottom - top, right - left))
+        return smooth_along(smooth_along(unit, top, rows, 1), left, cols, 2)
 
 
 def _around(square: Window, grid: TargetGrid, scene: Shape, reach: int) -> Part:
@@ -204,6 +270,14 @@ def _finish(
 def _nearest(coarse: np.ndarray, part: Part) -> np.ndarray:
     """Each output pixel's own scene pixel, of which it has the largest share."""
     return coarse[:, part.rows.argmax(axis=0)][:, :, part.cols.argmax(axis=0)]
+
+
+def _union(one: Window, other: Window) -> Window:
+    """The least window around two."""
+    row, col = min(one.row, other.row), min(one.col, other.col)
+    bottom = max(one.row + one.height, other.row + other.height)
+    right = max(one.col + one.width, other.col + other.width)
+    return Window(row, col, bottom - row, right - col)
 
 
 def _inner(tile: Window, out: Window) -> tuple[slice, slice, slice]:
