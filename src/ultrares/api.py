@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ from ultrares.scene.check import check as check_files
 from ultrares.scene.check_areas import AREAS, BLOCKS
 from ultrares.scene.degrade import degrade as degrade_file
 from ultrares.scene.grid_choice import Wanted
+from ultrares.scene.names import short_name
+from ultrares.scene.opening import Choice
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.reference import RasterReference, check_overlap, open_reference
@@ -108,13 +110,16 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     tile: int | None = None,
     memory: str | int | None = None,
     aoi: tuple[float, float, float, float] | None = None,
+    subdataset: str | None = None,
+    bands: Sequence[int | str] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> UpscaleReport:
     """Upscale a raster of any size into a cloud-optimised GeoTIFF.
 
     Args:
-        source: The scene.
+        source: The scene: a file, the folder or zip file of a Sentinel-2 product, or a path or URL that GDAL
+            opens (docs/inputs.md).
         target: The result.
         scale: Output pixels per scene pixel along one side, above 1, to 128. Sides are rounded to whole
             pixels; the footprint is kept.
@@ -134,6 +139,10 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         memory: What the process may use, such as ``"4GB"``; chooses the tile.
         aoi: Left, bottom, right, top in the scene's CRS: upscale only the source pixels it touches.
             The result equals the crop of the full one.
+        subdataset: Which raster of a container is upscaled, by its name or its number from 1; None for the
+            only one, or the 10 m bands of a Sentinel-2 product.
+        bands: Numbers from 1 or names of the bands to upscale; None for all, or all that show light in a
+            Sentinel-2 product.
         overwrite: Whether existing files may be replaced.
         progress: Called with the output pixels done and their total.
 
@@ -145,13 +154,13 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     wanted = Wanted(scale, gsd, like)
     wanted.check()
     files.check()
-    parsed = parse_sensor(sensor)
+    parsed, choice = parse_sensor(sensor), _choice(subdataset, bands)
     if uncertainty is not None:
         check_spread(mode, draws)
     loaded = model if isinstance(model, Model) else load(model)
     shown = draws if mode == "perceptual" else 1
     with ExitStack() as stack:
-        scene = stack.enter_context(RasterSource(source))
+        scene = stack.enter_context(RasterSource(source, choice))
         grid = wanted.on(scene.profile)
         route = loaded.route(
             grid.scale,
@@ -177,7 +186,8 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
             "ULTRARES_STEPS": _steps_in_words(mode, steps),
             "ULTRARES_SEED": str(seed),
             "ULTRARES_SENSOR": sensor,
-            "ULTRARES_SOURCE": Path(str(source)).name,
+            "ULTRARES_SOURCE": short_name(source),
+            **choice.tags(),
             **_reference_tags(reference, guide),
             "ULTRARES_VERSION": _version(),
         }
@@ -253,13 +263,23 @@ def degrade(
     return DegradeReport(str(target), size.width, size.height, sensor)
 
 
-def describe_raster(path: str | Path) -> dict[str, Any]:
+def describe_raster(
+    path: str | Path,
+    *,
+    subdataset: str | None = None,
+    bands: Sequence[int | str] | None = None,
+) -> dict[str, Any]:
     """What a raster is as ultrares sees it, as plain values.
+
+    Args:
+        path: What :func:`upscale_scene` takes.
+        subdataset: Which raster of a container.
+        bands: Which of its bands.
 
     Raises:
         RasterError: The file is missing, unreadable, or of a kind that is refused.
     """
-    with RasterSource(path) as scene:
+    with RasterSource(path, _choice(subdataset, bands)) as scene:
         return scene.describe()
 
 
@@ -334,7 +354,7 @@ def _reference_tags(reference: str | Path | None, guide: RasterReference | None)
         return {"ULTRARES_REFERENCE": "none", "ULTRARES_REFERENCE_SHIFT": "none"}
     rows, cols = _shift_of(guide)
     return {
-        "ULTRARES_REFERENCE": Path(str(reference)).name,
+        "ULTRARES_REFERENCE": short_name(reference),
         "ULTRARES_REFERENCE_SHIFT": f"{rows:.4g},{cols:.4g}",
     }
 
@@ -342,6 +362,10 @@ def _reference_tags(reference: str | Path | None, guide: RasterReference | None)
 def _shift_of(guide: RasterReference) -> tuple[float, float]:
     rows, cols = guide.shift
     return float(rows), float(cols)
+
+
+def _choice(subdataset: str | None, bands: Sequence[int | str] | None) -> Choice:
+    return Choice(subdataset, None if bands is None else tuple(str(band) for band in bands))
 
 
 def _version() -> str:

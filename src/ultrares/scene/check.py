@@ -23,6 +23,7 @@ from ultrares.scene.check_areas import (
     straddles,
 )
 from ultrares.scene.grid import finer_transform, footprint_distance
+from ultrares.scene.opening import Choice
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.source import RasterSource
 from ultrares.scene.upscale import repeat
@@ -103,7 +104,7 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
     Raises:
         RasterError: A file is missing, damaged, or of a kind that ultrares does not handle.
     """
-    with RasterSource(fine_path) as fine, RasterSource(coarse_path) as coarse:
+    with RasterSource(fine_path) as fine, _source_of(fine.profile, coarse_path) as coarse:
         content = fine.profile.tags.get("", {}).get("ULTRARES_CONTENT", "")
         if content.startswith(SPREAD):
             return CheckReport(
@@ -147,6 +148,11 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
         mask_equal=found.mask_equal,
         cog_valid=cog_valid,
     )
+
+
+def _source_of(fine: SceneProfile, path: str | Path) -> RasterSource:
+    """What a product was made from: the same subdataset and bands."""
+    return RasterSource(path, Choice.of_tags(fine.tags.get("", {})))
 
 
 def _check_areas(

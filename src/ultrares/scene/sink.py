@@ -23,6 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetWriter
 
 from ultrares.errors import OutputError
+from ultrares.scene.names import exists
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.source import raster_window
 from ultrares.types import Shape, Window
@@ -58,7 +59,7 @@ def check_target(source: str | Path, target: str | Path, *, overwrite: bool) -> 
             raise OutputError(f"{target} cannot be written: {error.strerror}") from error
     if path.is_dir():
         raise OutputError(f"{target} is a folder; pass the name of the file to write")
-    if path.exists() and Path(source).exists() and path.samefile(source):
+    if path.exists() and exists(source) and path.samefile(source):
         raise OutputError(f"{target} is the input itself; choose another name for the output")
     if (path.exists() or path.is_symlink()) and not overwrite:
         raise OutputError(f"{target} exists; pass --overwrite to replace it")
