@@ -38,9 +38,12 @@ TEN = ("B04", "B03", "B02", "B08")
 
 @LEVELS
 @pytest.mark.parametrize("form", ["folder", "metadata", "zip"])
-def test_ten_metre_bands_are_opened_as_reflectance(tmp_path: Path, level: Level, form: str) -> None:
-    fake = FakeSafe(level)
-    path = fake.write_zip(tmp_path) if form == "zip" else fake.write(tmp_path)
+def test_ten_metre_bands_are_opened_as_reflectance(
+    product: Products, tmp_path: Path, level: Level, form: str
+) -> None:
+    fake, path = product(level)
+    if form == "zip":
+        path = fake.zip(path, tmp_path)
     with RasterSource(path / f"MTD_MSIL{level}.xml" if form == "metadata" else path) as source:
         profile = source.profile
         pixels, valid = source.read(whole(source.shape))

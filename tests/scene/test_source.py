@@ -108,8 +108,7 @@ def test_a_scene_that_a_sample_thinks_empty_is_not(raster: Writer) -> None:
     array[0, 1501, 1] = 9
     with RasterSource(raster(array, nodata=0)) as source:
         kept, valid = source.sample()
-    assert kept.shape == (1, 1024, 4)
-    assert not valid.any()
+    assert kept[valid].tolist() == [9], "or the range of the scene would be made up"
 
 
 @pytest.mark.parametrize(

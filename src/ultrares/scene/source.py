@@ -21,6 +21,7 @@ from ultrares.scene.names import shown
 from ultrares.scene.opening import Choice, calibrations, chosen_bands, labels, open_chosen, reason
 from ultrares.scene.profile import BandProfile, SceneProfile, Tags
 from ultrares.scene.refusal import refuse, refuse_place
+from ultrares.scene.sampling import MOST_SCANNED, squares
 from ultrares.scene.windows import inside, tiles, whole
 from ultrares.types import Shape, Window
 
@@ -123,17 +124,19 @@ class RasterSource(_Profiled):
         return self._read(window=raster_window(window))
 
     def sample(self) -> tuple[np.ndarray, np.ndarray]:
-        """Nearest pixels of the whole scene, at most 1024 a side, and their validity.
+        """Pixels from all over the scene, and their validity: a view of at most 1024 a side, or squares.
 
         Raises:
             RasterError: The file is damaged, or no pixel of the whole scene is valid.
         """
-        largest = min(SAMPLE_SIDE, math.isqrt(SAMPLED_VALUES // self.bands))
-        size = [min(largest, side) for side in self.shape]
-        array, valid = self._read(out_shape=(self.bands, *size))
-        if not self._lit(valid).any():
-            self._refuse_if_empty()
-        return array, valid
+        places = squares(self._dataset, self.bands, SAMPLED_VALUES)
+        if places is None:
+            largest = min(SAMPLE_SIDE, math.isqrt(SAMPLED_VALUES // self.bands))
+            size = [min(largest, side) for side in self.shape]
+            array, valid = self._read(out_shape=(self.bands, *size))
+        else:
+            array, valid = self._gathered(places)
+        return (array, valid) if self._lit(valid).any() else self._first_valid()
 
     def describe(self) -> dict[str, Any]:
         """The raster as ultrares sees it, as plain values."""
@@ -175,11 +178,25 @@ class RasterSource(_Profiled):
         """Validity of the bands that are not alpha."""
         return valid[~np.array(self.profile.alpha)]
 
-    def _refuse_if_empty(self) -> None:
+    def _gathered(self, places: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
+        """The pixels of several windows side by side, (C, 1, n)."""
+        parts = [self.read(place) for place in places]
+        pixels, valid = (
+            np.concatenate([part[i].reshape(self.bands, 1, -1) for part in parts], axis=2)
+            for i in (0, 1)
+        )
+        return pixels, valid
+
+    def _first_valid(self) -> tuple[np.ndarray, np.ndarray]:
         """Look at every pixel, because a sample can miss the few that are valid."""
-        for window in tiles(whole(self.shape), 2048):
-            if self._lit(self.read(window)[1]).any():
-                return
+        height, width = self.shape
+        if height * width <= MOST_SCANNED:
+            # With many bands a window of the usual size would take gigabytes.
+            side = max(128, math.isqrt(SAMPLED_VALUES // self.bands) // 128 * 128)
+            for window in tiles(whole(self.shape), min(2048, side)):
+                array, valid = self.read(window)
+                if self._lit(valid).any():
+                    return array, valid
         raise RasterError(
             f"{self._name} has no valid pixel: all of it is nodata, masked or not finite"
         )
