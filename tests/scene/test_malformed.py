@@ -44,7 +44,7 @@ def test_a_broken_file_ends_well(bicubic: Model, spoilt: Path, data: bytes) -> N
     spoilt.write_bytes(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        assert outcome(spoilt, bicubic) in ("refused", "right", "looked at")
+        assert outcome(spoilt, bicubic) in ("refused", "right", "looked at", "unstable")
 
 
 def test_a_file_cut_off_anywhere_is_refused_or_right(bicubic: Model, spoilt: Path) -> None:

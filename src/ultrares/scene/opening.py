@@ -147,7 +147,12 @@ def _open(place: str | Path, name: str) -> DatasetReader:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             return rasterio.open(place)
     except RasterioError as error:
-        raise RasterError(f"{name} is not a raster that GDAL can read: {reason(error)}") from error
+        hint = ""
+        if str(place).lower().endswith((".zip", ".tar", ".tgz", ".tar.gz")):
+            hint = "; a file in an archive is named like /vsizip/archive.zip/scene.tif"
+        raise RasterError(
+            f"{name} is not a raster that GDAL can read: {reason(error)}{hint}"
+        ) from error
     except (ValueError, UnicodeError) as error:
         raise RasterError(f"{name} cannot be opened under this name: {error}") from error
 

@@ -37,7 +37,8 @@ def squares(dataset: DatasetReader, bands: int, largest: int) -> list[Window] | 
     if shape.height * shape.width <= LARGE or dataset.overviews(1):
         return None
     count = max(1, min(PLACES, largest // (bands * SIDE**2)))
-    height, width = dataset.block_shapes[0]
+    # A tile may reach beyond the scene.
+    height, width = map(min, dataset.block_shapes[0], shape)
     written = written_blocks(dataset)
     if not written:
         side = max(1, int(count**0.5))
@@ -70,4 +71,5 @@ def written_blocks(dataset: DatasetReader) -> list[tuple[int, int]]:
 
 
 def _square(row: int, col: int, shape: Shape) -> Window:
+    row, col = min(row, shape.height - 1), min(col, shape.width - 1)
     return clipped(Window(row - SIDE // 2, col - SIDE // 2, SIDE, SIDE), shape)

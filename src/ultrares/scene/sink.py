@@ -23,7 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetWriter
 
 from ultrares.errors import OutputError
-from ultrares.scene.names import exists
+from ultrares.scene.names import exists, shown
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.source import raster_window
 from ultrares.types import Shape, Window
@@ -32,6 +32,9 @@ T = TypeVar("T")
 
 # What GDAL says while a dataset is closed on a full disk passes through rasterio unwrapped.
 _FAILURES = (RasterioError, CPLE_BaseError, OSError)
+
+LONGEST_NAME = 220
+"""Bytes of the name of a result; file systems allow 255, and staging files add theirs."""
 
 BLOCK = 512
 BLOCK_CACHE = 256 << 20
@@ -52,6 +55,7 @@ def check_target(source: str | Path, target: str | Path, *, overwrite: bool) -> 
         OutputError: It exists, is the source, or its folder is missing or not writable.
     """
     path = Path(target)
+    _check_name(path)
     try:
         path.lstat()
     except OSError as error:
@@ -68,6 +72,18 @@ def check_target(source: str | Path, target: str | Path, *, overwrite: bool) -> 
         raise OutputError(f"{target} cannot be written: folder {folder} does not exist")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{target} cannot be written: folder {folder} is not writable")
+
+
+def _check_name(path: Path) -> None:
+    """Refuse what GDAL or the file system cannot write: staging files have longer names."""
+    try:
+        length = len(path.name.encode("utf-8"))
+    except UnicodeEncodeError:
+        length = LONGEST_NAME + 1
+    if "\0" in str(path) or length > LONGEST_NAME:
+        raise OutputError(
+            f"{shown(path)} cannot be written: its name must be UTF-8 of at most {LONGEST_NAME} bytes"
+        )
 
 
 class CogSink:

@@ -21,6 +21,7 @@ from ultrares.scene.names import shown
 from ultrares.scene.opening import Choice, calibrations, chosen_bands, labels, open_chosen, reason
 from ultrares.scene.profile import BandProfile, SceneProfile, Tags
 from ultrares.scene.refusal import refuse, refuse_place
+from ultrares.scene.remote import environment
 from ultrares.scene.sampling import MOST_SCANNED, squares
 from ultrares.scene.windows import inside, tiles, whole
 from ultrares.types import Shape, Window
@@ -94,7 +95,8 @@ class RasterSource(_Profiled):
     def __init__(self, path: str | Path, choice: Choice = ALL) -> None:
         self._path = str(path)
         self._name = shown(path)
-        self._dataset = open_chosen(path, choice)
+        with environment(path):
+            self._dataset = open_chosen(path, choice)
         try:
             self._bands = chosen_bands(path, self._dataset, choice)
             refuse(self._name, self._path, self._dataset, self._bands)
@@ -203,8 +205,9 @@ class RasterSource(_Profiled):
 
     def _read(self, **where: Any) -> tuple[np.ndarray, np.ndarray]:
         try:
-            array = self._dataset.read(self._bands, **where)
-            valid = self._dataset.read_masks(self._bands, **where) > 0
+            with environment(self._path):
+                array = self._dataset.read(self._bands, **where)
+                valid = self._dataset.read_masks(self._bands, **where) > 0
         except (*_NONSENSE, MemoryError) as error:
             place = where.get("window", "a reduced view")
             raise RasterError(
