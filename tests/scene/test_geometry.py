@@ -112,9 +112,10 @@ def by_rpcs(dataset: rasterio.DatasetReader) -> RPCTransformer:
     ("options", "transformer"),
     [
         ({"gcps": gcps(), "transform": None}, by_gcps),
+        ({"gcps": gcps(), "transform": None, "crs": None}, by_gcps),
         ({"rpcs": camera(), "transform": None, "crs": None}, by_rpcs),
     ],
-    ids=["gcps", "rpcs"],
+    ids=["gcps", "gcps without crs", "rpcs"],
 )
 def test_a_written_product_shows_the_same_ground(
     raster: Writer,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
+import rasterio
 from rasterio.io import DatasetReader
 
-from ultrares.scene.windows import clipped
+from ultrares.scene.windows import clipped, tiles, whole
 from ultrares.types import Shape, Window
 
 LARGE = 2**28
@@ -18,7 +22,7 @@ SIDE = 32
 MOST_BLOCKS = 2**21
 """Blocks of a file that are asked whether they were ever written, in a few seconds."""
 
-MOST_SCANNED = 2**37
+MOST_SCANNED = 2**34
 """Pixels that are looked through at most for one that is valid."""
 
 
@@ -37,39 +41,44 @@ def squares(dataset: DatasetReader, bands: int, largest: int) -> list[Window] | 
     if shape.height * shape.width <= LARGE or dataset.overviews(1):
         return None
     count = max(1, min(PLACES, largest // (bands * SIDE**2)))
-    # A tile may reach beyond the scene.
-    height, width = map(min, dataset.block_shapes[0], shape)
     written = written_blocks(dataset)
     if not written:
-        side = max(1, int(count**0.5))
-        rows, cols = (np.linspace(0, length - 1, side).astype(int) for length in shape)
-        return [_square(int(row), int(col), shape) for row in rows for col in cols]
+        return _lattice(whole(shape), max(1, math.isqrt(count)), shape)
     chosen = np.linspace(0, len(written) - 1, min(count, len(written))).astype(int)
-    middles = [(written[i][0] * height + height // 2, written[i][1] * width) for i in chosen]
-    # Strips are as wide as the scene: one after the other is looked at a little farther to the right.
-    shift = np.linspace(0, width - 1, len(middles) + 2).astype(int)[1:-1]
-    if width < shape.width:
-        shift = np.full(len(middles), width // 2)
-    return [
-        _square(row, col + int(right), shape)
-        for (row, col), right in zip(middles, shift, strict=True)
-    ]
+    side = max(1, math.isqrt(count // len(chosen)))
+    return [square for i in chosen for square in _lattice(written[i], side, shape)]
 
 
-def written_blocks(dataset: DatasetReader) -> list[tuple[int, int]]:
-    """Rows and columns of the blocks of a sparse GeoTIFF that were written; empty where it cannot be told."""
+def searched(dataset: DatasetReader, side: int) -> Iterator[Window]:
+    """Windows of at most ``side`` pixels in which all valid pixels lie, if there are any."""
+    shape = Shape(dataset.height, dataset.width)
+    written = written_blocks(dataset) if shape.height * shape.width > LARGE else None
+    for part in [whole(shape)] if written is None else written:
+        yield from tiles(part, side)
+
+
+def written_blocks(dataset: DatasetReader) -> list[Window] | None:
+    """The blocks of a sparse GeoTIFF that were written; None where it cannot be told."""
     height, width = dataset.block_shapes[0]
-    down, across = -(-dataset.height // height), -(-dataset.width // width)
+    shape = Shape(dataset.height, dataset.width)
+    down, across = -(-shape.height // height), -(-shape.width // width)
     if dataset.driver != "GTiff" or down * across > MOST_BLOCKS:
-        return []
-    return [
-        (row, col)
-        for row in range(down)
-        for col in range(across)
-        if dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=1) is not None
-    ]
+        return None
+    # Within an environment GDAL's complaints about broken files go to the log, not to the terminal.
+    with rasterio.Env():
+        return [
+            clipped(Window(row * height, col * width, height, width), shape)
+            for row in range(down)
+            for col in range(across)
+            if dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=1) is not None
+        ]
 
 
-def _square(row: int, col: int, shape: Shape) -> Window:
-    row, col = min(row, shape.height - 1), min(col, shape.width - 1)
-    return clipped(Window(row - SIDE // 2, col - SIDE // 2, SIDE, SIDE), shape)
+def _lattice(part: Window, side: int, shape: Shape) -> list[Window]:
+    """Squares around ``side`` by ``side`` points that are spread evenly over a part of the scene."""
+    rows, cols = (
+        start + (length * (2 * np.arange(side) + 1) // (2 * side))
+        for start, length in ((part.row, part.height), (part.col, part.width))
+    )
+    corners = {(int(row) - SIDE // 2, int(col) - SIDE // 2) for row in rows for col in cols}
+    return [clipped(Window(row, col, SIDE, SIDE), shape) for row, col in sorted(corners)]

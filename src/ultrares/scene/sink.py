@@ -18,6 +18,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetWriter
@@ -364,7 +365,8 @@ def _describe(dataset: DatasetWriter, profile: SceneProfile, tags: dict[str, str
 def _place(dataset: DatasetWriter, profile: SceneProfile) -> None:
     """Set where the pixels lie; GeoTIFF holds a transform or control points, not both."""
     if profile.gcps:
-        dataset.gcps = (list(profile.gcps), profile.crs)
+        # rasterio needs a CRS, if an empty one.
+        dataset.gcps = (list(profile.gcps), profile.crs or CRS())
     elif profile.crs is not None:
         dataset.crs = profile.crs
     if profile.transform is not None:

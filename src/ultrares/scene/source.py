@@ -22,8 +22,8 @@ from ultrares.scene.opening import Choice, calibrations, chosen_bands, labels, o
 from ultrares.scene.profile import BandProfile, SceneProfile, Tags
 from ultrares.scene.refusal import refuse, refuse_place
 from ultrares.scene.remote import environment
-from ultrares.scene.sampling import MOST_SCANNED, squares
-from ultrares.scene.windows import inside, tiles, whole
+from ultrares.scene.sampling import MOST_SCANNED, searched, squares
+from ultrares.scene.windows import inside
 from ultrares.types import Shape, Window
 
 SAMPLE_SIDE = 1024
@@ -191,14 +191,19 @@ class RasterSource(_Profiled):
 
     def _first_valid(self) -> tuple[np.ndarray, np.ndarray]:
         """Look at every pixel, because a sample can miss the few that are valid."""
-        height, width = self.shape
-        if height * width <= MOST_SCANNED:
-            # With many bands a window of the usual size would take gigabytes.
-            side = max(128, math.isqrt(SAMPLED_VALUES // self.bands) // 128 * 128)
-            for window in tiles(whole(self.shape), min(2048, side)):
-                array, valid = self.read(window)
-                if self._lit(valid).any():
-                    return array, valid
+        # With many bands a window of the usual size would take gigabytes.
+        side = max(128, math.isqrt(SAMPLED_VALUES // self.bands) // 128 * 128)
+        seen = 0
+        for window in searched(self._dataset, min(2048, side)):
+            array, valid = self.read(window)
+            if self._lit(valid).any():
+                return array, valid
+            seen += window.height * window.width
+            if seen > MOST_SCANNED:
+                raise RasterError(
+                    f"{self._name} has no valid pixel among the first {seen:.3g}; cut out the part that "
+                    "shows something, for example with `gdal_translate -projwin`"
+                )
         raise RasterError(
             f"{self._name} has no valid pixel: all of it is nodata, masked or not finite"
         )
@@ -213,9 +218,12 @@ class RasterSource(_Profiled):
             raise RasterError(
                 f"{self._name} is damaged: {place} cannot be read ({reason(error)})"
             ) from error
-        for band, (alpha, nodata) in enumerate(zip(self.profile.alpha, self._marked, strict=True)):
-            if alpha:
-                valid[band] = True
+        alpha = np.array(self.profile.alpha)
+        if alpha.any():
+            # GDAL masks by alpha in rasters of two and four bands only.
+            valid[~alpha] &= (array[alpha] > 0).all(axis=0)
+            valid[alpha] = True
+        for band, nodata in enumerate(self._marked):
             if nodata is not None:
                 valid[band] &= array[band] != nodata
         if array.dtype.kind == "f":
