@@ -150,6 +150,13 @@ def _refuse_nodata(name: str, dataset: DatasetReader, lit: Sequence[int]) -> Non
             f"{name} has bands of different nodata values ({', '.join(map(str, values))}); "
             "convert it to one value for all bands"
         )
+    value = values[0] if values else None
+    whole = np.dtype(dataset.dtypes[0]).kind in "iu"
+    if whole and value is not None and math.isfinite(value) and value != int(value):
+        raise RasterError(
+            f"{name} has the nodata value {value:g}, which no whole number equals; set the right one, for "
+            "example with `rio edit-info --nodata`"
+        )
     # rasterio reports the largest unsigned value as none at all, though GDAL masks by it.
     lost = MaskFlags.nodata in dataset.mask_flag_enums[0] and dataset.nodatavals[0] is None
     wide = "int64" in dataset.dtypes[0]
