@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,9 +26,11 @@ from ultrares.scene.budget import cache_for, parse_memory, tile_for
 from ultrares.scene.check import SPREAD, CheckReport
 from ultrares.scene.check import check as check_files
 from ultrares.scene.check_areas import AREAS, BLOCKS
+from ultrares.scene.choice import Choice
 from ultrares.scene.degrade import degrade as degrade_file
 from ultrares.scene.evidence import EVIDENCE, EVIDENCE_IN_WORDS, profile_of_evidence
 from ultrares.scene.grid_choice import Wanted
+from ultrares.scene.names import short_name
 from ultrares.scene.opening import FileSink, Raster, open_raster, open_sink
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.radiometry import Radiometry
@@ -94,13 +96,16 @@ def upscale_scene(  # noqa: PLR0913, PLR0915 - its keywords are the product's op
     scheduler: str | None = None,
     asset: str | None = None,
     stac: bool = False,
+    subdataset: str | None = None,
+    bands: Sequence[int | str] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> UpscaleReport:
     """Upscale a raster of any size into a cloud-optimised GeoTIFF or a Zarr.
 
     Args:
-        source: The scene: a raster, a Zarr, or a STAC item that names one of them.
+        source: The scene: a file, the folder or zip file of a Sentinel-2 product, a path or URL that GDAL
+            opens, a Zarr, or a STAC item that names one of them (docs/inputs.md).
         target: The result; a name that ends in ``.zarr`` makes a Zarr.
         scale: Output pixels per scene pixel along one side, above 1, to 128. Sides are rounded to whole
             pixels; the footprint is kept.
@@ -130,6 +135,10 @@ def upscale_scene(  # noqa: PLR0913, PLR0915 - its keywords are the product's op
         asset: Which asset of a STAC item, or which variable of a Zarr, is the scene; needed where there are
             several.
         stac: Whether a STAC item is written beside the result, ``NAME.json``.
+        subdataset: Which raster of a container is upscaled, by its name or its number from 1; None for the
+            only one, or the 10 m bands of a Sentinel-2 product.
+        bands: Numbers from 1 or names of the bands to upscale; None for all, or all that show light in a
+            Sentinel-2 product.
         overwrite: Whether existing files may be replaced.
         progress: Called with the output pixels done and their total.
 
@@ -143,13 +152,13 @@ def upscale_scene(  # noqa: PLR0913, PLR0915 - its keywords are the product's op
     hands, wanted = Hands(workers, scheduler), Wanted(scale, gsd, like)
     for asked in (hands, wanted, files):
         asked.check()
-    parsed = parse_sensor(sensor)
+    parsed, choice = parse_sensor(sensor), _choice(subdataset, bands)
     if uncertainty is not None:
         check_spread(mode, draws)
     loaded = model if isinstance(model, Model) else load(model)
     shown = draws if mode == "perceptual" else 1
     with ExitStack() as stack:
-        scene = open_raster(files.source, files.variable)
+        scene = open_raster(files.source, files.variable, choice)
         stack.enter_context(scene)
         grid = wanted.on(scene.profile)
         window, budget = aoi_window(scene.profile, aoi), hands.share(parse_memory(memory))
@@ -159,6 +168,7 @@ def upscale_scene(  # noqa: PLR0913, PLR0915 - its keywords are the product's op
             grid,
             part,
             variable=files.variable,
+            choice=choice,
             model=_name_of(model, hands),
             reference=None if reference is None else str(reference),
             mode=mode,
@@ -185,7 +195,8 @@ def upscale_scene(  # noqa: PLR0913, PLR0915 - its keywords are the product's op
             "ULTRARES_STEPS": _steps_in_words(mode, steps),
             "ULTRARES_SEED": str(seed),
             "ULTRARES_SENSOR": sensor,
-            "ULTRARES_SOURCE": Path(str(files.source)).name,
+            "ULTRARES_SOURCE": short_name(files.source),
+            **choice.tags(),
             **_reference_tags(reference, guide),
             "ULTRARES_EFFECTIVE_RESOLUTION": _effective_in_words(
                 loaded, grid, measured=(mode, sensor, reference) == ("fidelity", "box", None)
@@ -257,13 +268,23 @@ def degrade(
     return DegradeReport(str(target), size.width, size.height, sensor)
 
 
-def describe_raster(path: str | Path) -> dict[str, Any]:
+def describe_raster(
+    path: str | Path,
+    *,
+    subdataset: str | None = None,
+    bands: Sequence[int | str] | None = None,
+) -> dict[str, Any]:
     """What a raster is as ultrares sees it, as plain values.
+
+    Args:
+        path: What :func:`upscale_scene` takes.
+        subdataset: Which raster of a container.
+        bands: Which of its bands.
 
     Raises:
         RasterError: The file is missing, unreadable, or of a kind that is refused.
     """
-    with open_raster(path) as scene:
+    with open_raster(path, choice=_choice(subdataset, bands)) as scene:
         return scene.describe()
 
 
@@ -519,7 +540,7 @@ def _reference_tags(reference: str | Path | None, guide: RasterReference | None)
         return {"ULTRARES_REFERENCE": "none", "ULTRARES_REFERENCE_SHIFT": "none"}
     rows, cols = _shift_of(guide)
     return {
-        "ULTRARES_REFERENCE": Path(str(reference)).name,
+        "ULTRARES_REFERENCE": short_name(reference),
         "ULTRARES_REFERENCE_SHIFT": f"{rows:.4g},{cols:.4g}",
     }
 
@@ -527,6 +548,10 @@ def _reference_tags(reference: str | Path | None, guide: RasterReference | None)
 def _shift_of(guide: RasterReference) -> tuple[float, float]:
     rows, cols = guide.shift
     return float(rows), float(cols)
+
+
+def _choice(subdataset: str | None, bands: Sequence[int | str] | None) -> Choice:
+    return Choice(subdataset, None if bands is None else tuple(str(band) for band in bands))
 
 
 def _version() -> str:

@@ -17,6 +17,7 @@ from ultrares.loading import load
 from ultrares.methods.route import Route
 from ultrares.methods.shelves import EMBEDDED
 from ultrares.model import Model, tiler_along
+from ultrares.scene.choice import ALL_OF_IT, Choice
 from ultrares.scene.opening import Raster, open_raster
 from ultrares.scene.pyramid import DEFAULT_CACHE
 from ultrares.scene.radiometry import Radiometry
@@ -80,6 +81,7 @@ class Job:
         with_spread: Whether tiles have the standard deviation of the draws.
         with_evidence: Whether tiles have the layer of what the scene does not explain.
         variable: Which array of a Zarr is the scene.
+        choice: Which subdataset and bands of it are.
         origins: What other processes have to find; None where none are asked.
     """
 
@@ -98,6 +100,7 @@ class Job:
     with_spread: bool = False
     with_evidence: bool = False
     variable: str | None = None
+    choice: Choice = ALL_OF_IT
     origins: Origins | None = None
 
     def route(self, model: Model) -> Route:
@@ -151,7 +154,7 @@ class Job:
         """
         with ExitStack() as stack:
             try:
-                scene = open_raster(self.source, self.variable)
+                scene = open_raster(self.source, self.variable, self.choice)
                 stack.enter_context(scene)
             except RasterError as error:
                 raise ClusterError(

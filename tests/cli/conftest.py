@@ -93,7 +93,7 @@ class FakeApi:
             "degrade": lambda _, target, **options: FakeDegradeReport(
                 str(target), sensor=options["sensor"]
             ),
-            "describe_raster": lambda path: {
+            "describe_raster": lambda path, **_: {
                 "path": path,
                 "nodata": None,
                 "pixel_size": (28.5, 28.5),

@@ -21,6 +21,11 @@ def test_our_errors_are_printed_as_they_are(run, api, kind):
     assert run(*UPSCALE) == (1, "", "ultrares: in.tif: no such file, check the path\n")
 
 
+def test_what_a_raster_says_does_nothing_to_a_terminal(run, api):
+    api.failure = RasterError("esc\x1b[31m.tif: caf\udce9 is no raster")
+    assert run(*UPSCALE).stderr == "ultrares: esc\\x1b[31m.tif: caf\\udce9 is no raster\n"
+
+
 def test_the_unexpected_names_its_type_and_the_issue_tracker(run, api):
     api.failure = ZeroDivisionError("division by zero")
     outcome = run(*UPSCALE)

@@ -423,7 +423,7 @@ def test_targets_that_cannot_be_are_refused_before_any_work(
     for name in ("scene.tif", "link.tif", "hard.tif", "../" + tmp_path.name + "/scene.tif"):
         refused(tmp_path / name, "is the input itself", overwrite=True)
     refused(tmp_path / "nowhere" / "out.tif", "nowhere does not exist")
-    refused(tmp_path / ("n" * 300 + ".tif"), "cannot be written: File name too long")
+    refused(tmp_path / ("n" * 300 + ".tif"), "cannot be written: its name must be UTF-8")
     check_target(source, tmp_path / "old.tif", overwrite=True)
     check_target(source, tmp_path / "new.tif", overwrite=False)
     monkeypatch.setattr(os, "access", lambda *_: False)

@@ -10,7 +10,9 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
 
+import ultrares
 from tests.scene.conftest import UTM, Writer
+from ultrares import Model
 from ultrares.errors import InputError, RasterError
 from ultrares.scene.source import ArraySource, RasterSource
 from ultrares.scene.windows import whole
@@ -96,6 +98,13 @@ def test_nodata_that_float64_cannot_hold_is_refused(tmp_path: Path) -> None:
         RasterSource(path)
 
 
+def test_nodata_between_whole_numbers_is_refused(tmp_path: Path) -> None:
+    """GDAL rounds it, and masks by a number that the product would take for a valid one."""
+    with pytest.raises(RasterError, match=r"nodata value 1\.5"):
+        RasterSource(vrt(tmp_path, ("Int16", "<NoDataValue>1.5</NoDataValue>")))
+    RasterSource(vrt(tmp_path, ("Float32", "<NoDataValue>1.5</NoDataValue>")))
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
 def test_a_scene_without_a_valid_pixel_is_refused(raster: Writer, dtype: str) -> None:
     path = raster(np.full((2, 5, 5), 3, dtype), nodata=3)
@@ -108,8 +117,7 @@ def test_a_scene_that_a_sample_thinks_empty_is_not(raster: Writer) -> None:
     array[0, 1501, 1] = 9
     with RasterSource(raster(array, nodata=0)) as source:
         kept, valid = source.sample()
-    assert kept.shape == (1, 1024, 4)
-    assert not valid.any()
+    assert kept[valid].tolist() == [9], "or the range of the scene would be made up"
 
 
 @pytest.mark.parametrize(
@@ -142,6 +150,36 @@ def test_alpha_masks_the_light_but_is_valid_itself(raster: Writer) -> None:
     valid = read(path)[1]
     assert valid[3].all()
     assert (valid[:3].sum(axis=(1, 2)) == 8).all()
+
+
+@pytest.mark.parametrize("bands", [1, 2, 4, 7])
+def test_alpha_masks_whatever_the_number_of_bands(
+    tmp_path: Path, bicubic: Model, bands: int
+) -> None:
+    """GDAL itself masks by alpha in rasters of two and of four bands only."""
+    array = np.full((bands + 1, 6, 5), 80, np.uint16)
+    array[-1] = 65535
+    array[:, 1:3, 1] = 0
+
+    path = tmp_path / "scene.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", count=bands + 1, height=6, width=5, dtype="uint16", transform=UTM,
+        photometric="minisblack", alpha="unspecified",
+    ) as dataset:  # fmt: skip
+        # Before the first pixel, or it would not be in the file.
+        undefined = [ColorInterp.undefined] * (bands - 1)
+        dataset.colorinterp = [ColorInterp.gray, *undefined, ColorInterp.alpha]
+        dataset.write(array)
+    target = path.with_name("fine.tif")
+    with RasterSource(path) as source:
+        assert source.profile.alpha == (*[False] * bands, True)
+    valid = read(path)[1]
+    assert (~valid[:-1]).sum() == 2 * bands
+    assert valid[-1].all()
+    ultrares.upscale_scene(path, target, scale=2, model=bicubic)
+    assert ultrares.check(target, path).problems == []
+    pixels, lasting = read(target)
+    assert set(np.unique(pixels[:-1][lasting[:-1]])) == {80}, "nothing bleeds out of what is masked"
 
 
 def test_a_mask_band_is_seen(raster: Writer) -> None:

@@ -13,7 +13,7 @@ from ultrares.cli.options import AsJson
 
 def check(
     fine: Annotated[Path, typer.Argument(metavar="SR", help="The finer scene.")],
-    coarse: Annotated[Path, typer.Argument(metavar="LR", help="The scene it was made from.")],
+    coarse: Annotated[str, typer.Argument(metavar="LR", help="The scene it was made from.")],
     *,
     json: AsJson = False,
 ) -> None:

@@ -19,7 +19,7 @@ from ultrares.errors import UltraresError
 
 def say(text: str) -> None:
     """Write a line of the result to stdout."""
-    typer.echo(text)
+    typer.echo(_harmless(text))
 
 
 def say_json(value: Mapping[str, object] | list[dict[str, Any]]) -> None:
@@ -51,7 +51,17 @@ def in_words(value: object) -> str:
 
 def complain(sentence: str) -> None:
     """Write one sentence to stderr, whatever line breaks it came with."""
-    typer.echo(f"ultrares: {' '.join(sentence.split())}", err=True)
+    typer.echo(_harmless(f"ultrares: {' '.join(sentence.split())}"), err=True)
+
+
+def _harmless(text: str) -> str:
+    """A text whose control characters, which rasters and file names may hold, do nothing to a terminal."""
+    return "".join(
+        letter
+        if letter.isprintable() or letter == "\n"
+        else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 @contextmanager

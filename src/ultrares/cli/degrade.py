@@ -22,9 +22,10 @@ def degrade(
 ) -> None:
     """Make a scene coarser, to try upscaling on a case with a known answer."""
     from ultrares import api
+    from ultrares.scene.names import short_name
 
     report = api.degrade(source, target, scale=scale, sensor=sensor, overwrite=overwrite)
     say(
         f"{report.target}  {report.width} x {report.height} px, "
-        f"1/{scale:g} of {source.name}, sensor {report.sensor}"
+        f"1/{scale:g} of {short_name(source)}, sensor {report.sensor}"
     )

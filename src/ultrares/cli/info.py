@@ -9,7 +9,7 @@ import typer
 
 from ultrares.backbones.formats import is_foreign
 from ultrares.cli.console import say_facts, say_json
-from ultrares.cli.options import AsJson
+from ultrares.cli.options import AsJson, Bands, Subdataset, parse_bands
 
 
 def info(
@@ -18,13 +18,17 @@ def info(
         typer.Argument(metavar="FILE|MODEL", help="A raster, or a model's name, file or folder."),
     ],
     *,
+    subdataset: Subdataset = None,
+    bands: Bands = None,
     json: AsJson = False,
 ) -> None:
     """Describe a raster and what upscale would refuse in it, or show a model's card."""
     from ultrares import api
 
-    describe = api.describe_raster if looks_like_a_raster(subject) else api.describe_model
-    facts = describe(subject)
+    if looks_like_a_raster(subject):
+        facts = api.describe_raster(subject, subdataset=subdataset, bands=parse_bands(bands))
+    else:
+        facts = api.describe_model(subject)
     if json:
         say_json(facts)
     else:
@@ -34,6 +38,8 @@ def info(
 def looks_like_a_raster(subject: str) -> bool:
     """Whether a text means a file; the names of models have no suffix made of letters."""
     path = Path(subject)
-    if path.is_dir() or is_foreign(path):
-        return False
-    return path.exists() or path.suffix[1:2].isalpha() or subject.startswith("/vsi")
+    if path.is_dir():
+        return path.suffix.upper() == ".SAFE"
+    if subject.startswith("/vsi") or "://" in subject:
+        return True
+    return not is_foreign(path) and (path.exists() or path.suffix[1:2].isalpha())

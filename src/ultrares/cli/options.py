@@ -18,6 +18,11 @@ class Bounds(NamedTuple):
     top: float
 
 
+def parse_bands(text: str | None) -> list[int | str] | None:
+    """Turn ``"4,B03"`` into numbers and names."""
+    return None if text is None else [band.strip() for band in text.split(",")]
+
+
 def parse_bounds(text: str) -> Bounds:
     """Turn ``"LEFT BOTTOM RIGHT TOP"`` into a rectangle; commas separate as well as spaces.
 
@@ -35,7 +40,21 @@ def parse_bounds(text: str) -> Bounds:
     return bounds
 
 
-InputPath = Annotated[Path, typer.Argument(metavar="IN", help="The scene to read.")]
+InputPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="IN", help="The scene: a file, a Sentinel-2 product, a URL or a /vsi path of GDAL."
+    ),
+]
+"""A text, because a path would make one slash of the two in a URL."""
+Subdataset = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Which raster of a container, such as 20m; or its number."),
+]
+Bands = Annotated[
+    str | None,
+    typer.Option(metavar="B,B,...", help="Which bands, by numbers from 1 or names such as B8A."),
+]
 OutputPath = Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -10,10 +10,13 @@ import typer
 from ultrares.cli.console import say, say_json
 from ultrares.cli.options import (
     AsJson,
+    Bands,
     Bounds,
     InputPath,
     OutputPath,
     Overwrite,
+    Subdataset,
+    parse_bands,
     parse_bounds,
 )
 from ultrares.types import Mode
@@ -99,6 +102,8 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
     stac: Annotated[
         bool, typer.Option("--stac", help="Also write a STAC item, NAME.json beside OUT.")
     ] = False,
+    subdataset: Subdataset = None,
+    bands: Bands = None,
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -131,6 +136,8 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             scheduler=scheduler,
             asset=asset,
             stac=stac,
+            subdataset=subdataset,
+            bands=parse_bands(bands),
             overwrite=overwrite,
             progress=progress,
         )
@@ -140,14 +147,16 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
         say(summary(report, source))
 
 
-def summary(report: UpscaleReport, source: Path) -> str:
+def summary(report: UpscaleReport, source: str) -> str:
     """The one line that says what was written."""
     exact_integers = report.radiometry.endswith("exact") and "int" in report.dtype
+    from ultrares.scene.names import short_name
+
     radiometry = report.radiometry + (" (0 DN)" if exact_integers else "")
     bands = "1 band" if report.bands == 1 else f"{report.bands} bands"
     return (
         f"{report.target}  {report.width} x {report.height} px, {bands} {report.dtype}, "
-        f"x{report.scale:.6g} of {source.name}, {radiometry}, {_other_files(report)}{_form(report.target)}, "
+        f"x{report.scale:.6g} of {short_name(source)}, {radiometry}, {_other_files(report)}{_form(report.target)}, "
         f"{report.seconds:.1f} s"
     )
 

@@ -22,6 +22,7 @@ from ultrares.scene.check_areas import (
     moved_in_words,
     straddles,
 )
+from ultrares.scene.choice import Choice
 from ultrares.scene.evidence import EVIDENCE, block_residual
 from ultrares.scene.grid import finer_transform, footprint_distance
 from ultrares.scene.opening import Raster, open_raster
@@ -105,7 +106,7 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
     Raises:
         RasterError: A file is missing, damaged, or of a kind that ultrares does not handle.
     """
-    with open_raster(fine_path) as fine, open_raster(coarse_path) as coarse:
+    with open_raster(fine_path) as fine, _source_of(fine.profile, coarse_path) as coarse:
         content = fine.profile.tags.get("", {}).get("ULTRARES_CONTENT", "")
         if content.startswith((SPREAD, EVIDENCE)):
             return CheckReport(
@@ -149,6 +150,11 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
         mask_equal=found.mask_equal,
         cog_valid=cog_valid,
     )
+
+
+def _source_of(fine: SceneProfile, path: str | Path) -> Raster:
+    """What a product was made from: the same subdataset and bands."""
+    return open_raster(path, choice=Choice.of_tags(fine.tags.get("", {})))
 
 
 def _check_areas(

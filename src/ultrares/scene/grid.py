@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 
 from affine import Affine
@@ -9,7 +11,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 
 from ultrares.scene.target_grid import Axis
-from ultrares.types import Window
+from ultrares.types import Shape, Window
 
 
 def finer_transform(transform: Affine, scale: int, window: Window) -> Affine:
@@ -72,6 +74,15 @@ def moved_rpcs(rpcs: RPC, rows: Axis, cols: Axis) -> RPC:
     fields["line_scale"] = rpcs.line_scale / rows.pitch
     fields["samp_scale"] = rpcs.samp_scale / cols.pitch
     return RPC(**fields)
+
+
+def rounding(transform: Affine, shape: Shape) -> float:
+    """By how much of a pixel the coordinates of a raster's corners are rounded in double precision."""
+    height, width = shape
+    corners = [transform @ place for place in ((0, 0), (width, 0), (0, height), (width, height))]
+    along = min(math.hypot(transform.a, transform.d), math.hypot(transform.b, transform.e))
+    largest = max(abs(value) for corner in corners for value in corner)
+    return sys.float_info.epsilon * largest / along
 
 
 def footprint_distance(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ultrares.errors import OptionError
+from ultrares.scene.choice import ALL_OF_IT, Choice
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.sink import CogSink
 from ultrares.scene.source import RasterSource
@@ -20,25 +21,31 @@ FileSink = CogSink | ZarrSink
 Raster = RasterSource | ZarrSource
 
 
-def open_raster(path: str | Path, asset: str | None = None) -> Raster:
+def open_raster(path: str | Path, asset: str | None = None, choice: Choice = ALL_OF_IT) -> Raster:
     """Open a raster of whatever kind.
 
     Args:
         path: The file or folder, or a STAC item that names it.
         asset: Which asset of an item, or which variable of a Zarr, that has several rasters.
+        choice: Which subdataset and which bands of what GDAL reads.
 
     Raises:
         RasterError: It cannot be read.
+        OptionError: What was chosen is not there, or not to be chosen of this kind.
     """
     if is_item(path):
-        return open_raster(asset_path(path, asset))
+        return open_raster(asset_path(path, asset), choice=choice)
     if is_zarr(path):
+        if choice != ALL_OF_IT:
+            raise OptionError(
+                f"{path} is a Zarr: all bands of a variable are read; leave bands and subdataset out"
+            )
         return ZarrSource(path, asset)
     if asset is not None:
         raise OptionError(
             f"asset {asset!r}: {path} is neither a STAC item nor a Zarr; leave it out"
         )
-    return RasterSource(path)
+    return RasterSource(path, choice)
 
 
 def open_sink(

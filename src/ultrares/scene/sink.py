@@ -18,11 +18,13 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetWriter
 
 from ultrares.errors import OutputError
+from ultrares.scene.names import exists, shown
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.source import raster_window
 from ultrares.scene.statistics import Statistics, Tally
@@ -33,6 +35,9 @@ T = TypeVar("T")
 
 # What GDAL says while a dataset is closed on a full disk passes through rasterio unwrapped.
 _FAILURES = (RasterioError, CPLE_BaseError, OSError)
+
+LONGEST_NAME = 220
+"""Bytes of the name of a result; file systems allow 255, and staging files add theirs."""
 
 BLOCK = 512
 BLOCK_CACHE = 256 << 20
@@ -53,6 +58,7 @@ def check_target(source: str | Path, target: str | Path, *, overwrite: bool) -> 
         OutputError: It exists, is the source, or its folder is missing or not writable.
     """
     path = Path(target)
+    _check_name(path)
     try:
         path.lstat()
     except OSError as error:
@@ -60,7 +66,7 @@ def check_target(source: str | Path, target: str | Path, *, overwrite: bool) -> 
             raise OutputError(f"{target} cannot be written: {error.strerror}") from error
     if path.is_dir():
         check_folder(path)
-    if path.exists() and Path(source).exists() and path.samefile(source):
+    if path.exists() and exists(source) and path.samefile(source):
         raise OutputError(f"{target} is the input itself; choose another name for the output")
     if (path.exists() or path.is_symlink()) and not overwrite:
         raise OutputError(f"{target} exists; pass --overwrite to replace it")
@@ -69,6 +75,18 @@ def check_target(source: str | Path, target: str | Path, *, overwrite: bool) -> 
         raise OutputError(f"{target} cannot be written: folder {folder} does not exist")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{target} cannot be written: folder {folder} is not writable")
+
+
+def _check_name(path: Path) -> None:
+    """Refuse what GDAL or the file system cannot write: staging files have longer names."""
+    try:
+        length = len(path.name.encode("utf-8"))
+    except UnicodeEncodeError:
+        length = LONGEST_NAME + 1
+    if "\0" in str(path) or length > LONGEST_NAME:
+        raise OutputError(
+            f"{shown(path)} cannot be written: its name must be UTF-8 of at most {LONGEST_NAME} bytes"
+        )
 
 
 class CogSink:
@@ -394,7 +412,8 @@ def _describe(dataset: DatasetWriter, profile: SceneProfile, tags: dict[str, str
 def _place(dataset: DatasetWriter, profile: SceneProfile) -> None:
     """Set where the pixels lie; GeoTIFF holds a transform or control points, not both."""
     if profile.gcps:
-        dataset.gcps = (list(profile.gcps), profile.crs)
+        # rasterio needs a CRS, if an empty one.
+        dataset.gcps = (list(profile.gcps), profile.crs or CRS())
     elif profile.crs is not None:
         dataset.crs = profile.crs
     if profile.transform is not None:

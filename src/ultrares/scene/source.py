@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
-import warnings
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import rasterio
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import MaskFlags
+from rasterio.errors import CRSError, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
 from ultrares.errors import InputError, RasterError
+from ultrares.scene.calibration import Calibration
+from ultrares.scene.choice import Choice, calibrations, chosen_bands, labels, open_chosen, reason
+from ultrares.scene.names import shown
 from ultrares.scene.profile import BandProfile, SceneProfile, Tags
-from ultrares.scene.windows import inside, tiles, whole
+from ultrares.scene.refusal import refuse, refuse_place
+from ultrares.scene.remote import environment
+from ultrares.scene.sampling import MOST_SCANNED, searched, squares
+from ultrares.scene.windows import inside
 from ultrares.types import Shape, Window
 
 SAMPLE_SIDE = 1024
 """Side of the decimated read that a scene's radiometry is taken from."""
 
-LARGEST_NODATA = 2**53
-"""Nodata passes through GDAL and rasterio as float64, which counts by one up to here."""
+SAMPLED_VALUES = 32 << 20
+"""Values that a sample holds at most: of scenes with many bands it is smaller."""
 
-_UNPORTABLE = ("IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "RPC", "COLOR_PROFILE")
-_KINDS = "biuf"
+_UNPORTABLE = (
+    "IMAGE_STRUCTURE",
+    "DERIVED_SUBDATASETS",
+    "SUBDATASETS",
+    "OVERVIEWS",
+    "LocationInfo",
+    "RPC",
+    "COLOR_PROFILE",
+)
+
+# What a header that makes no sense raises where it is looked at.
+_NONSENSE = (RasterioError, CRSError, CPLE_BaseError, ValueError, OverflowError)
+
+
+ALL = Choice()
+"""The whole of a raster."""
 
 
 def raster_window(window: Window) -> RasterWindow:
@@ -62,21 +83,38 @@ class RasterSource(_Profiled):
     finite.
 
     Args:
-        path: A file, or anything that GDAL opens, such as a ``/vsi`` path.
+        path: A file, the folder of a Sentinel-2 product, or anything that GDAL opens, such as a ``/vsi``
+            path or a URL.
+        choice: Which of its rasters and bands.
 
     Raises:
         RasterError: It is missing, unreadable, or of a kind that cannot be upscaled.
+        OptionError: The choice names what is not there.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, choice: Choice = ALL) -> None:
         self._path = str(path)
-        self._dataset = _open(self._path)
+        self._name = shown(path)
+        with environment(path):
+            self._dataset = open_chosen(path, choice)
         try:
-            _refuse(self._path, self._dataset)
-            self.profile = read_profile(self._dataset)
+            self._bands = chosen_bands(path, self._dataset, choice)
+            refuse(self._name, self._path, self._dataset, self._bands)
+            known = calibrations(path, self._dataset, self._bands)
+            self.profile = read_profile(self._dataset, self._bands, known)
+            refuse_place(self._name, self.profile)
+        except InputError:
+            self._dataset.close()
+            raise
+        except _NONSENSE as error:
+            self._dataset.close()
+            raise RasterError(
+                f"{self._name} says things of itself that make no sense: {reason(error)}"
+            ) from error
         except BaseException:
             self._dataset.close()
             raise
+        self._marked = self._missing_by_product()
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Pixels and validity of a window inside the scene, both (C, h, w).
@@ -88,23 +126,27 @@ class RasterSource(_Profiled):
         return self._read(window=raster_window(window))
 
     def sample(self) -> tuple[np.ndarray, np.ndarray]:
-        """Nearest pixels of the whole scene, at most 1024 a side, and their validity.
+        """Pixels from all over the scene, and their validity: a view of at most 1024 a side, or squares.
 
         Raises:
             RasterError: The file is damaged, or no pixel of the whole scene is valid.
         """
-        size = [min(SAMPLE_SIDE, side) for side in self.shape]
-        array, valid = self._read(out_shape=(self.bands, *size))
-        if not self._lit(valid).any():
-            self._refuse_if_empty()
-        return array, valid
+        places = squares(self._dataset, self.bands, SAMPLED_VALUES)
+        if places is None:
+            largest = min(SAMPLE_SIDE, math.isqrt(SAMPLED_VALUES // self.bands))
+            size = [min(largest, side) for side in self.shape]
+            array, valid = self._read(out_shape=(self.bands, *size))
+        else:
+            array, valid = self._gathered(places)
+        return (array, valid) if self._lit(valid).any() else self._first_valid()
 
     def describe(self) -> dict[str, Any]:
         """The raster as ultrares sees it, as plain values."""
         profile, (_, valid) = self.profile, self.sample()
         return {
-            "path": self._path,
+            "path": self._name,
             "driver": self._dataset.driver,
+            "subdatasets": labels(self._dataset.subdatasets),
             "width": self.shape.width,
             "height": self.shape.height,
             "bands": self.bands,
@@ -138,30 +180,63 @@ class RasterSource(_Profiled):
         """Validity of the bands that are not alpha."""
         return valid[~np.array(self.profile.alpha)]
 
-    def _refuse_if_empty(self) -> None:
+    def _gathered(self, places: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
+        """The pixels of several windows side by side, (C, 1, n)."""
+        parts = [self.read(place) for place in places]
+        pixels, valid = (
+            np.concatenate([part[i].reshape(self.bands, 1, -1) for part in parts], axis=2)
+            for i in (0, 1)
+        )
+        return pixels, valid
+
+    def _first_valid(self) -> tuple[np.ndarray, np.ndarray]:
         """Look at every pixel, because a sample can miss the few that are valid."""
-        for window in tiles(whole(self.shape), 2048):
-            if self._lit(self.read(window)[1]).any():
-                return
+        # With many bands a window of the usual size would take gigabytes.
+        side = max(128, math.isqrt(SAMPLED_VALUES // self.bands) // 128 * 128)
+        seen = 0
+        for window in searched(self._dataset, min(2048, side)):
+            array, valid = self.read(window)
+            if self._lit(valid).any():
+                return array, valid
+            seen += window.height * window.width
+            if seen > MOST_SCANNED:
+                raise RasterError(
+                    f"{self._name} has no valid pixel among the first {seen:.3g}; cut out the part that "
+                    "shows something, for example with `gdal_translate -projwin`"
+                )
         raise RasterError(
-            f"{self._path} has no valid pixel: all of it is nodata, masked or not finite"
+            f"{self._name} has no valid pixel: all of it is nodata, masked or not finite"
         )
 
     def _read(self, **where: Any) -> tuple[np.ndarray, np.ndarray]:
         try:
-            array = self._dataset.read(**where)
-            valid = self._dataset.read_masks(**where) > 0
-        except RasterioError as error:
+            with environment(self._path):
+                array = self._dataset.read(self._bands, **where)
+                valid = self._dataset.read_masks(self._bands, **where) > 0
+        except (*_NONSENSE, MemoryError) as error:
             place = where.get("window", "a reduced view")
             raise RasterError(
-                f"{self._path} is damaged: {place} cannot be read ({_reason(error)})"
+                f"{self._name} is damaged: {place} cannot be read ({reason(error)})"
             ) from error
-        for band, alpha in enumerate(self.profile.alpha):
-            if alpha:
-                valid[band] = True
+        alpha = np.array(self.profile.alpha)
+        if alpha.any():
+            # GDAL masks by alpha in rasters of two and four bands only.
+            valid[~alpha] &= (array[alpha] > 0).all(axis=0)
+            valid[alpha] = True
+        for band, nodata in enumerate(self._marked):
+            if nodata is not None:
+                valid[band] &= array[band] != nodata
         if array.dtype.kind == "f":
             valid &= np.isfinite(array)
         return array, valid
+
+    def _missing_by_product(self) -> list[float | None]:
+        """For each band, the number of missing pixels where GDAL does not know of it."""
+        own = self._dataset.nodatavals
+        return [
+            band.nodata if own[number - 1] is None else None
+            for number, band in zip(self._bands, self.profile.bands, strict=True)
+        ]
 
 
 class ArraySource(_Profiled):
@@ -208,81 +283,26 @@ class ArraySource(_Profiled):
         return (array, valid) if valid.any() else (self._array, self._valid)
 
 
-def _open(path: str) -> DatasetReader:
-    if "://" not in path and not path.startswith("/vsi") and ":" not in Path(path).name:
-        if not Path(path).exists():
-            raise RasterError(f"{path} does not exist")
-        if Path(path).is_dir():
-            raise RasterError(f"{path} is a folder; pass the raster file in it")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path)
-    except RasterioError as error:
-        raise RasterError(f"{path} is not a raster that GDAL can read: {_reason(error)}") from error
+def read_profile(
+    dataset: DatasetReader,
+    bands: Sequence[int] | None = None,
+    known: Sequence[Calibration | None] | None = None,
+) -> SceneProfile:
+    """Everything that an open raster says about itself.
 
-
-def _refuse(path: str, dataset: DatasetReader) -> None:
-    """Refuse what cannot be read unambiguously, saying what to do instead."""
-    if dataset.subdatasets and dataset.count == 0:
-        raise RasterError(
-            f"{path} is a container of several rasters; pass one of them, such as "
-            f"{dataset.subdatasets[0]!r}"
-        )
-    if dataset.count == 0 or 0 in dataset.shape:
-        raise RasterError(f"{path} has no pixels")
-    types = sorted(set(dataset.dtypes))
-    if len(types) > 1:
-        raise RasterError(
-            f"{path} mixes the data types {', '.join(types)}; convert it to one of them"
-        )
-    if "complex" in types[0]:
-        raise RasterError(
-            f"{path} holds complex numbers ({types[0]}), whose phase cannot be upscaled; "
-            "pass amplitude or intensity"
-        )
-    if np.dtype(types[0]).kind not in _KINDS:
-        raise RasterError(
-            f"{path} holds {types[0]}, which is no number of a kind that can be upscaled"
-        )
-    _refuse_nodata(path, dataset)
-    if ColorInterp.palette in dataset.colorinterp:
-        raise RasterError(
-            f"{path} has a colour palette, whose indices cannot be averaged; expand it first with "
-            f"`gdal_translate -expand rgb {path} expanded.tif`"
-        )
-
-
-def _refuse_nodata(path: str, dataset: DatasetReader) -> None:
-    """Refuse what no GeoTIFF could say about missing pixels."""
-    values = [
-        value
-        for value, colour in zip(dataset.nodatavals, dataset.colorinterp, strict=True)
-        if colour != ColorInterp.alpha
-    ]
-    if len({repr(value) for value in values}) > 1:
-        raise RasterError(
-            f"{path} has bands of different nodata values ({', '.join(map(str, values))}); "
-            "convert it to one value for all bands"
-        )
-    # rasterio reports the largest unsigned value as none at all, though GDAL masks by it.
-    lost = MaskFlags.nodata in dataset.mask_flag_enums[0] and dataset.nodatavals[0] is None
-    wide = "int64" in dataset.dtypes[0]
-    if lost or (wide and abs(dataset.nodatavals[0] or 0) > LARGEST_NODATA):
-        raise RasterError(
-            f"{path} has a 64-bit nodata value too large to be told from its neighbours; "
-            "convert it to another nodata value or to 32 bits"
-        )
-
-
-def read_profile(dataset: DatasetReader) -> SceneProfile:
-    """Everything that an open raster says about itself."""
+    Args:
+        dataset: The raster.
+        bands: Numbers of its bands, from 1; None for all.
+        known: What a product's metadata say of each of them besides.
+    """
     gcps, gcp_crs = dataset.gcps
-    flags = {flag for band in dataset.mask_flag_enums for flag in band}
+    bands = list(dataset.indexes) if bands is None else bands
+    masks = dataset.mask_flag_enums
+    flags = {flag for band in bands for flag in masks[band - 1]}
     return SceneProfile(
         shape=Shape(dataset.height, dataset.width),
-        dtype=np.dtype(dataset.dtypes[0]),
-        bands=tuple(_band(dataset, index) for index in dataset.indexes),
+        dtype=np.dtype(dataset.dtypes[bands[0] - 1]),
+        bands=_bands(dataset, bands, known or [None for _ in bands]),
         crs=dataset.crs or gcp_crs,
         transform=None if gcps or dataset.transform.is_identity else dataset.transform,
         gcps=tuple(gcps),
@@ -292,17 +312,23 @@ def read_profile(dataset: DatasetReader) -> SceneProfile:
     )
 
 
-def _band(dataset: DatasetReader, index: int) -> BandProfile:
-    at = index - 1
-    return BandProfile(
-        description=dataset.descriptions[at],
-        colorinterp=dataset.colorinterp[at],
-        scale=dataset.scales[at],
-        offset=dataset.offsets[at],
-        unit=dataset.units[at],
-        nodata=dataset.nodatavals[at],
-        tags=_tags(dataset, index),
-    )
+def _bands(
+    dataset: DatasetReader, bands: Sequence[int], known: Sequence[Calibration | None]
+) -> tuple[BandProfile, ...]:
+    # Each of these walks over all bands.
+    scales, offsets, missing = dataset.scales, dataset.offsets, dataset.nodatavals
+    names, colours, units = dataset.descriptions, dataset.colorinterp, dataset.units
+    profiles = []
+    for band, calibration in zip(bands, known, strict=True):
+        at = band - 1
+        scale, offset, nodata = scales[at], offsets[at], missing[at]
+        if calibration is not None:
+            nodata = calibration.nodata if nodata is None else nodata
+            if (scale, offset) == (1, 0):
+                scale, offset = calibration.scale, calibration.offset
+        tags = _tags(dataset, band)
+        profiles.append(BandProfile(names[at], colours[at], scale, offset, units[at], nodata, tags))
+    return tuple(profiles)
 
 
 def _tags(dataset: DatasetReader, index: int) -> Tags:
@@ -314,9 +340,3 @@ def _tags(dataset: DatasetReader, index: int) -> Tags:
     own = dataset.tags(index)
     tags[""] = {key: value for key, value in own.items() if not key.startswith("STATISTICS_")}
     return tags
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what GDAL said, of the error or of its cause."""
-    text = str(error.__cause__ or error).strip() or type(error).__name__
-    return text.splitlines()[0]
