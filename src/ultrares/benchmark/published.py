@@ -31,11 +31,21 @@ class PublishedTable(_Section):
     title: str
     """What it shows."""
     columns: tuple[str, ...]
-    """What its columns hold."""
+    """What its columns hold: metrics, where ``scale`` is said, or scales, where ``metric`` is."""
+    scale: float | None = None
+    """The scale of all its figures."""
+    metric: str | None = None
+    """The metric of all its figures."""
     rows: dict[str, tuple[float, ...]] = {}
     """Its figures by method; not-a-number where our copy of the paper cannot be read."""
     warnings: tuple[str, ...] = ()
     """Why its numbers cannot be right, or compared."""
+
+    def meaning(self, column: str) -> tuple[str, float] | None:
+        """The metric and the scale of a column, in our words, if it has both."""
+        if self.metric is not None:
+            return self.metric, float(column.lstrip("x").rstrip("*"))
+        return None if self.scale is None else (column.lower(), self.scale)
 
     @model_validator(mode="after")
     def _is_a_table(self) -> Self:
