@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +33,14 @@ class View:
 
     Attributes:
         picture: The image.
+        following: The next image of the data set, whatever number of images is used, or None if there is
+            no other.
         number: Which of the crops of the image.
         entry: How tasks are cut from it.
     """
 
     picture: Picture
+    following: Picture | None
     number: int
     entry: DataEntry
 
@@ -53,18 +55,18 @@ class View:
         state = self.picture.path.stat()
         return f"{state.st_size}-{state.st_mtime_ns}"
 
-    @cached_property
+    @property
     def square(self) -> Bytes:
-        """The place at its own resolution.
+        """The place at its own resolution, read anew each time.
 
         Raises:
             RasterError: The image is unreadable, too small, or has no data there.
         """
         return read_square(self.picture.path, self.entry.truth, self.number, self.entry.crops)
 
-    @cached_property
+    @property
     def earlier(self) -> Bytes | None:
-        """The same place at another date, if there is one.
+        """The same place at another date, if there is one, read anew each time.
 
         Raises:
             RasterError: The image is unreadable, too small, or has no data there.
@@ -86,7 +88,7 @@ class Case:
         pseudo: Whether the truth is an enlargement.
         sensor: What leads from the truth to the coarse image.
         view: The place.
-        other: Another place.
+        square: The place at its own resolution.
     """
 
     truth: Bytes
@@ -95,30 +97,44 @@ class Case:
     pseudo: bool
     sensor: SensorModel
     view: View
-    other: View
+    square: Bytes
+    _references: dict[ReferenceKind, Bytes | None] = field(default_factory=dict, init=False)
 
     def reference(self, kind: ReferenceKind) -> Bytes | None:
-        """What a model is given beside the image.
+        """What a model is given beside the image; made when it is first asked for.
 
         Raises:
             ReferenceImageError: There is none of this kind.
         """
+        if kind not in self._references:
+            self._references[kind] = self._reference(kind)
+        return self._references[kind]
+
+    def _reference(self, kind: ReferenceKind) -> Bytes | None:
         if kind == "none":
             return None
         if kind == "itself":
             return resized(self.coarse, self._leak_side)
         if kind == "leak":
-            return resized(self.view.square, min(self._leak_side, self.view.square.shape[-1]))
-        real = self.view.earlier if kind == "real" else self.other.earlier
-        if real is not None:
-            return real
-        if kind == "real":
+            return self._leak(self.square)
+        place = self.view if kind == "real" else self._elsewhere
+        earlier = place.earlier
+        if earlier is None and kind == "real":
             raise ReferenceImageError(f"{self.view.name} has no image of another date")
-        if self.other is self.view:
+        return self._leak(place.square) if earlier is None else earlier
+
+    def _leak(self, square: Bytes) -> Bytes:
+        """A place at 1.5 times the coarse resolution, or as it is where that is coarser."""
+        return resized(square, min(self._leak_side, square.shape[-1]))
+
+    @property
+    def _elsewhere(self) -> View:
+        """The same crop of the next image."""
+        if self.view.following is None:
             raise ReferenceImageError(
                 f"{self.view.name} is the only image: there is no other place"
             )
-        return resized(self.other.square, min(self._leak_side, self.other.square.shape[-1]))
+        return replace(self.view, picture=self.view.following)
 
     @property
     def _leak_side(self) -> int:
@@ -135,41 +151,34 @@ def views(entry: DataEntry, pictures: Sequence[Picture], limit: int | None) -> l
         limit: Images that are used at most, if fewer than the entry says.
     """
     most = min(count for count in (entry.limit, limit, len(pictures)) if count is not None)
+    others = [*pictures[1:], pictures[0]] if len(pictures) > 1 else [None]
     return [
-        View(picture, number, entry) for picture in pictures[:most] for number in range(entry.crops)
+        View(picture, other, number, entry)
+        for picture, other in zip(pictures[:most], others, strict=False)
+        for number in range(entry.crops)
     ]
 
 
-def cases(places: Sequence[View], scale: float, sensor: SensorModel) -> Iterator[Case]:
-    """The tasks of places at a scale; the other place of each is the next one.
-
-    Raises:
-        RasterError: An image is unreadable, too small, or has no data there.
-    """
-    for index, view in enumerate(places):
-        yield case_of(view, places[(index + 1) % len(places)], scale, sensor)
-
-
-def case_of(view: View, other: View, scale: float, sensor: SensorModel) -> Case:
+def case_of(view: View, scale: float, sensor: SensorModel) -> Case:
     """The task of one place at a scale.
 
     Raises:
         RasterError: The image is unreadable, too small, or has no data there.
     """
-    native = view.square.shape[-1]
+    square = view.square
+    native = square.shape[-1]
     if view.entry.truth is not None:
         side = max(2, round(native / scale))
-        coarse = reduced(view.square, side, sensor)
-        return Case(view.square, coarse, native / side, False, sensor, view, other)  # noqa: FBT003
+        coarse = reduced(square, side, sensor)
+        return Case(square, coarse, native / side, False, sensor, view, square)  # noqa: FBT003
     assert view.entry.coarse is not None, "a data entry says one of both sizes"
     side, fine = view.entry.coarse, round(view.entry.coarse * scale)
     if native < side:
         raise RasterError(
             f"{view.picture.path} has {native} pixels a side, fewer than the {side} it is to be reduced to"
         )
-    coarse = reduced(view.square, side, sensor)
-    truth = resized(view.square, fine)
-    return Case(truth, coarse, fine / side, fine > native, sensor, view, other)
+    coarse, truth = reduced(square, side, sensor), resized(square, fine)
+    return Case(truth, coarse, fine / side, fine > native, sensor, view, square)
 
 
 def reduced(image: Bytes, side: int, sensor: SensorModel) -> Bytes:

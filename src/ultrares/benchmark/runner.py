@@ -109,7 +109,6 @@ class Task:
     """The cells of one image at one scale."""
 
     view: View
-    other: View
     scale: float
     first: bool
 
@@ -194,7 +193,7 @@ def _tasks(
     scales = plan.scales_for(entry, request.scales)
     for index, view in enumerate(places):
         for scale in scales:
-            yield Task(view, places[(index + 1) % len(places)], scale, first=index == 0)
+            yield Task(view, scale, first=index == 0)
 
 
 class _Run:
@@ -208,6 +207,7 @@ class _Run:
         self._plan, self._request, self._results = plan, request, results
         self._loaded = Loaded(Shelf(request.data, request.models))
         self._sensor = parse_sensor(plan.sensor)
+        self._last: tuple[Task, Case] | None = None
         self.tally = Tally()
 
     def cell(self, task: Task, row: Row) -> None:
@@ -232,9 +232,18 @@ class _Run:
             self.tally.failed += 1
         self._results.append(result)
 
+    def _case(self, task: Task) -> Case:
+        """The case of a task, kept for the rows that follow."""
+        if self._last is None or self._last[0] is not task:
+            self._last = task, case_of(task.view, task.scale, self._sensor)
+        return self._last[1]
+
     def _measured(self, task: Task, row: Row, method: Method, blank: Result) -> Result:
         """Solve a case, and compare the result with the truth."""
-        case = case_of(task.view, task.other, task.scale, self._sensor)
+        case = self._case(task)
+        if row.entry is not None:
+            # Reading and reducing a reference is no part of the method's time.
+            case.reference(row.entry.reference)
         self._loaded.warm(row, method, case)
         clock, processor = time.perf_counter(), time.process_time()
         fine = method.solve(case)
