@@ -58,7 +58,7 @@ def plan() -> Plan:
             "models": [
                 {"model": "bicubic", "role": "one-step"},
                 {"model": "bicubic"},
-                {"model": "no-such-model"},
+                {"model": "absent.pth"},
             ],
         }
     )

@@ -19,8 +19,8 @@ from ultrares.metrics.fidelity import psnr
 from ultrares.sensor.models import Bicubic, Box
 
 
-def first(root: Path, scale: float, **sizes: int) -> Case:
-    entry = DataEntry(name="naip", **sizes)
+def first(root: Path, scale: float, *, truth: int | None = None, coarse: int | None = None) -> Case:
+    entry = DataEntry(name="naip", truth=truth, coarse=coarse)
     return case_of(views(entry, data_set("naip").find(root), 1)[0], scale, Bicubic())
 
 

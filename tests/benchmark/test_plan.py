@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,19 @@ def test_only_what_figures_depend_on_changes_the_digest(plan: Plan) -> None:
     assert plan.model_copy(update=same).digest == plan.digest
     for change in ({"sensor": "box"}, {"metrics": ("psnr",)}, {"data": plan.data[:1]}):
         assert plan.model_copy(update=change).digest != plan.digest
+
+
+def test_the_page_s_plan_and_table_of_plans_are_right(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/benchmark.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    mine = read_plan(path)
+    assert mine.models[0].reference == "real"
+    path.write_text(text.replace("truth = 256 ", "").replace("# coarse", "coarse"))
+    assert read_plan(path).data[0].coarse == 64
+    table = page.partition("| plan |")[2].partition("## Read")[0]
+    listed = [
+        name for line in table.splitlines() for name in line.partition(" | ")[0].split("`")[1::2]
+    ]
+    assert sorted(listed) == known_plans()

@@ -32,7 +32,7 @@ def test_every_cell_has_a_row_with_figures_or_a_reason(plan: Plan, request_: Req
     assert (tally.done, tally.kept, tally.failed) == (20, 0, 4)
     absent = [row for row in results.rows if row.problem]
     assert {row.key.data for row in absent} == {"aid", "scenes"}
-    assert all("AID" in row.problem or "unknown model" in row.problem for row in absent)
+    assert all("AID" in row.problem or "absent.pth" in row.problem for row in absent)
     measured = [row for row in results.rows if not row.problem]
     assert all(row.values["psnr"] > 10 and row.seconds >= 0 for row in measured)
     assert {row.coarse_side for row in measured if row.key.scale == 4} == {16}
