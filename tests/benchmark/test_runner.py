@@ -2,19 +2,30 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pytest
+import torch
 
+import ultrares
+from tests.benchmark.pixels import read_png
 from ultrares.benchmark.baselines import BASELINES
+from ultrares.benchmark.cases import case_of, views
+from ultrares.benchmark.methods import Shelf, method_of
 from ultrares.benchmark.pictures import COARSE, TRUTH, Pictures
-from ultrares.benchmark.plan import Plan
+from ultrares.benchmark.plan import Condition, DataEntry, ModelEntry, Plan, Role
 from ultrares.benchmark.results import RESULTS, Key, Results
 from ultrares.benchmark.runner import Request, run
-from ultrares.errors import InputError, OutputError
+from ultrares.data.catalogue import data_set
+from ultrares.errors import InputError, ModelError, OutputError
 from ultrares.metrics.fidelity import psnr
 from ultrares.metrics.sharpness import average_gradient
+from ultrares.nets.carn_m import CarnM
+from ultrares.sensor.models import Bicubic, Box
 
 
 @pytest.fixture
@@ -39,8 +50,6 @@ def test_every_cell_has_a_row_with_figures_or_a_reason(plan: Plan, request_: Req
 
 
 def test_the_figures_are_those_of_the_pictures(plan: Plan, request_: Request) -> None:
-    from tests.benchmark.pixels import read_png
-
     results, _ = run(plan, replace(request_, scales=(4.0,)))
     pictures = Pictures(request_.out)
     row = next(row for row in results.rows if row.key.label == "bicubic, cascade")
@@ -155,3 +164,57 @@ def test_scales_between_whole_numbers(plan: Plan, imagery: Path, tmp_path: Path)
     assert cascade.coarse_side == round(64 / 2.7)
     assert math.isfinite(cascade.values["psnr"])
     assert "lr_psnr" not in cascade.values
+
+
+def test_carn_m_needs_its_weights_where_the_shared_imagery_has_them(tmp_path: Path) -> None:
+    shelf, entry = Shelf(tmp_path), ModelEntry(model="carn-m")
+    with pytest.raises(ModelError, match="put its state dict at"):
+        method_of(entry, shelf)
+    path = tmp_path / "peers/carn_m.pth"
+    path.parent.mkdir()
+    path.write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="holds no weights of carn-m"):
+        method_of(entry, shelf)
+    torch.manual_seed(0)
+    torch.save(CarnM().state_dict(), path)
+    assert method_of(entry, shelf).parameters == sum(p.numel() for p in CarnM().parameters())
+
+
+def test_a_folder_of_models_is_looked_into_first(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "models/tiny").mkdir(parents=True)
+    shutil.copytree(folder, tmp_path / "models/tiny/model")
+    shelf = Shelf(tmp_path, tmp_path / "models")
+    assert shelf.load("tiny").manifest.name == "tiny"
+    with pytest.raises(ModelError):
+        Shelf(tmp_path).load("tiny.pth")
+
+
+@pytest.mark.parametrize("role", ["alone", "one-step", "cascade"])
+def test_roles_differ_as_they_say(imagery: Path, folder: Path, role: Role) -> None:
+    """Alone is the backbone's steps; one step is held to the image and the cascade is the model's own."""
+    entry = DataEntry(name="scenes", truth=64)
+    case = case_of(views(entry, data_set("scenes").find(imagery), 1)[0], 4, Box())
+    solve = method_of(ModelEntry(model=str(folder), role=role), Shelf(imagery)).solve
+    fine = solve(case)
+    means = fine.reshape(3, 16, 4, 16, 4).mean(axis=(2, 4))
+    held = np.abs(means - case.coarse).max() < 1e-6
+    assert held == (role != "alone")
+    cascade = ultrares.load(folder).upscale(case.coarse, scale=4)
+    assert np.array_equal(fine, cascade) == (role == "cascade")
+
+
+def test_the_condition_can_be_reused(imagery: Path, folder: Path) -> None:
+    entry = DataEntry(name="scenes", truth=64)
+    case = case_of(views(entry, data_set("scenes").find(imagery), 1)[0], 4, Bicubic())
+    first, anew = (
+        method_of(ModelEntry(model=str(folder), condition=kind), Shelf(imagery)).solve(case)
+        for kind in get_args(Condition)[::-1]
+    )
+    assert first.shape == anew.shape == case.truth.shape
+    assert not np.array_equal(first, anew)
+
+
+def test_an_operator_goes_straight_and_is_no_cascade(imagery: Path) -> None:
+    for role in ("alone", "cascade"):
+        with pytest.raises(ModelError, match="one-step"):
+            method_of(ModelEntry(model="neurop-diff-naip", role=role), Shelf(imagery))

@@ -8,6 +8,7 @@ from typing import Any
 
 from ultrares.benchmark.charts import check_can_draw
 from ultrares.benchmark.plan import find_plan, read_plan
+from ultrares.benchmark.published import published
 from ultrares.benchmark.report import answers_of, write_report
 from ultrares.benchmark.results import RESULTS
 from ultrares.benchmark.runner import Progress, Request, run
@@ -80,6 +81,7 @@ def benchmark(
     """
     check_can_draw()
     read = read_plan(find_plan(plan))
+    published(read.published)
     for name, folder in (("--data", data), ("--models", models), ("--weights", weights)):
         if folder is not None and not Path(folder).is_dir():
             raise InputError(f"{folder} is no folder: pass one that exists as {name}")

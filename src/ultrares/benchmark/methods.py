@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -86,7 +87,11 @@ class Shelf:
         if not path.is_file():
             raise ModelError(f"{CARN_M} has no weights here: put its state dict at {path}")
         net = CarnM()
-        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        try:
+            net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        except (OSError, RuntimeError, UnpicklingError, EOFError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{path} holds no weights of {CARN_M}: {reason}") from error
         net.eval()
         return Backbone.wrap(net.enlarge, scales=NATIVE, halo=HALO, name=CARN_M)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ultrares.cli.console import say, say_json
+from ultrares.cli.console import complain, say, say_json
 from ultrares.cli.options import AsJson
 
 
@@ -43,18 +43,22 @@ def benchmark(
     from ultrares.benchmark.command import benchmark as measure
     from ultrares.cli.progress import progress_on_stderr
 
-    started = time.monotonic()
-    with progress_on_stderr("measuring", cells) as progress:
-        outcome = measure(
-            plan,
-            data,
-            out,
-            models=models,
-            weights=weights,
-            limit=limit,
-            scales=None if scales is None else parse_scales(scales),
-            progress=progress,
-        )
+    started, chosen = time.monotonic(), None if scales is None else parse_scales(scales)
+    try:
+        with progress_on_stderr("measuring", cells) as progress:
+            outcome = measure(
+                plan,
+                data,
+                out,
+                models=models,
+                weights=weights,
+                limit=limit,
+                scales=chosen,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        complain("stopped; the same command goes on where it was")
+        raise
     if json:
         say_json(outcome.as_dict() | {"seconds": round(time.monotonic() - started, 1)})
         return
