@@ -14,6 +14,7 @@ import torch
 
 import ultrares
 from ultrares.benchmark import charts
+from ultrares.benchmark.baselines import BASELINES
 from ultrares.benchmark.claims import Answer, answers
 from ultrares.benchmark.panels import Panel, panel, read_picture
 from ultrares.benchmark.pictures import TRUTH, Pictures
@@ -37,6 +38,7 @@ from ultrares.metrics.definitions import define
 
 REPORT = "report.html"
 TEMPLATE = Path(__file__).with_name("report.html.j2")
+MEAN_IMAGE = next(iter(BASELINES))
 FEWEST_POINTS = 3
 """Scales that make a curve."""
 
@@ -163,7 +165,7 @@ def _protocol(plan: Plan, data: str, part: Summary, *, pseudo: bool) -> tuple[st
     sizes = sorted({(row.key.scale, row.coarse_side, row.fine_side) for row in part.measured})
     steps = ", ".join(f"x{scale:g} {coarse} to {fine}" for scale, coarse, fine in sizes)
     sentences = [
-        f"{part.images} places; {data_set(data).split}.",
+        f"Places: {part.images}; {data_set(data).split}.",
         f"Sides in pixels: {steps}. The truth is reduced by the sensor model {plan.sensor} and rounded.",
     ]
     if pseudo:
@@ -213,7 +215,8 @@ def _distributions(plan: Plan, part: Summary, pictures: Pictures) -> Iterator[Ch
     if "histogram_distance" not in plan.metrics:
         return
     for key in _pictured(plan, part):
-        names = [TRUTH, *_labels(plan, part)]
+        # The mean image is a single peak, beside which nothing else can be seen.
+        names = [TRUTH, *(label for label in _labels(plan, part) if label != MEAN_IMAGE)]
         paths = {name: pictures.path(_with_label(key, name)) for name in names}
         images = {name: read_picture(path) for name, path in paths.items() if path.is_file()}
         if TRUTH in images:
