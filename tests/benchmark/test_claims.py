@@ -72,7 +72,7 @@ def test_all_hold(claims_plan: Plan) -> None:
     assert "le-gan +1.00 dB up to x32, +3.00 dB beyond." in texts[0]
     assert "+2.00 dB over le-gan" in texts[1]
     assert "+3.00 dB" in texts[2]
-    assert "AG falls by 15.0%, NIQE rises by 10.0%" in texts[3]
+    assert "AG falls by 15.0%, NIQE changes by +10.0%" in texts[3]
     assert "+5.00 dB and SRE 6.00 times lower" in texts[4]
     assert "3.0 s against 1.0 s" in texts[5]
 

@@ -150,7 +150,7 @@ def _degradation(found: Measured) -> Answer:
             continue
         # The paper's model draws samples, so that these decide where there are any.
         holds = [falls <= AG_LIMIT and rises <= NIQE_LIMIT]
-        figures.append(f"{words}: AG falls by {falls:.1%}, NIQE rises by {rises:.1%}.")
+        figures.append(f"{words}: AG falls by {falls:.1%}, NIQE changes by {rises:+.1%}.")
     return _answer(4, claim, holds, figures)
 
 
