@@ -8,7 +8,7 @@ import pytest
 
 import ultrares
 
-COMMANDS = ("upscale", "check", "info", "models", "doctor", "degrade", "train")
+COMMANDS = ("upscale", "check", "info", "models", "doctor", "degrade", "train", "benchmark")
 
 
 def test_help_names_every_command(run):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import ultrares
+from ultrares.cli.benchmark import benchmark
 from ultrares.cli.check import check
 from ultrares.cli.console import say, sentences
 from ultrares.cli.degrade import degrade
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (upscale, check, evaluate, info, models, doctor, degrade, train):
+for command in (upscale, check, evaluate, info, models, doctor, degrade, train, benchmark):
     app.command()(command)
 
 

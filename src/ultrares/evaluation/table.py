@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ultrares.errors import OutputError
+from ultrares.evaluation.ledger import Ledger
 from ultrares.metrics.scores import plain
 
 
@@ -48,12 +46,17 @@ class Table:
     """
 
     def __init__(self, path: str | Path | None, columns: Sequence[str], settings: str) -> None:
-        self._path = None if path is None else Path(path)
         self._columns, self._settings = tuple(columns), settings
-        self._head = ["name", "settings", "stamp", "pixels", *columns, "notes", "problem"]
+        head = ["name", "settings", "stamp", "pixels", *columns, "notes", "problem"]
+        self._ledger = Ledger(None if path is None else Path(path), head)
         self._known: dict[str, Row] = {}
-        if self._path is not None:
-            self._begin(self._path)
+        try:
+            for cells in self._ledger.rows:
+                self._keep(path, cells)
+        except (ValueError, KeyError) as error:
+            raise OutputError(
+                f"{path} has a line that is no row of figures ({error}): choose another file, or remove it"
+            ) from error
 
     def known(self, name: str, stamp: str) -> Row | None:
         """The row of an earlier run, if the files are still the same and it had no problem."""
@@ -66,39 +69,11 @@ class Table:
         Raises:
             OutputError: The disk is full or gone.
         """
-        if self._path is None:
-            return
         figures = [_written(row.values.get(column)) for column in self._columns]
         cells = [row.name, self._settings, row.stamp, row.pixels, *figures, row.notes, row.problem]
-        self._write(self._path, cells)
+        self._ledger.append(cells)
 
-    def _begin(self, path: Path) -> None:
-        try:
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
-            # A run that was killed may have left half a line, which says nothing.
-            whole = text[: text.rfind("\n") + 1]
-            if whole != text:
-                os.truncate(path, len(whole.encode()))
-        except (OSError, UnicodeDecodeError) as error:
-            raise OutputError(f"{path} cannot be read as a table: {error}") from error
-        if not whole:
-            self._write(path, self._head)
-            return
-        head, *lines = csv.reader(io.StringIO(whole, newline=""))
-        if head != self._head:
-            raise OutputError(
-                f"{path} is no table of these metrics: choose another file, or remove it"
-            )
-        try:
-            for line in lines:
-                self._keep(path, line)
-        except (ValueError, KeyError) as error:
-            raise OutputError(
-                f"{path} has a line that is no row of figures ({error}): choose another file, or remove it"
-            ) from error
-
-    def _keep(self, path: Path, line: list[str]) -> None:
-        cells = dict(zip(self._head, line, strict=False))
+    def _keep(self, path: str | Path | None, cells: dict[str, str]) -> None:
         if cells.get("settings") != self._settings:
             raise OutputError(
                 f"{path} was made with other settings ({cells.get('settings')}): choose another file, "
@@ -113,19 +88,6 @@ class Table:
             notes=cells.get("notes", ""),
             problem=cells.get("problem", ""),
         )
-
-    @staticmethod
-    def _write(path: Path, cells: Sequence[object]) -> None:
-        line = io.StringIO(newline="")
-        csv.writer(line, lineterminator="\n").writerow(cells)
-        try:
-            with path.open("a", encoding="utf-8", newline="") as file:
-                # a sentence must not break the line, or half of it could be taken for a row
-                file.write(" ".join(line.getvalue().splitlines()) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _written(value: float | None) -> str:
