@@ -26,6 +26,15 @@ from ultrares.methods.saved_operator import (
     save_operator,
 )
 
+PROGRAM = """
+import sys
+import ultrares
+scene, target, model, mode, precision = sys.argv[1:6]
+loaded = ultrares.load(model, precision=precision)
+ultrares.upscale_scene(scene, target, scale=4, mode=mode, model=loaded, overwrite=True)
+print("{}")
+"""
+
 
 def paper(folder: Path, steps: int) -> None:
     """Write the paper's configuration with fresh weights."""
@@ -55,12 +64,11 @@ def main(
         scene, target = Path(folder, "scene.tif"), Path(folder, "fine.tif")
         write_scene(scene, tiles(1)[0][:3, :64, :64])
         paper(Path(folder, "paper"), steps)
-        plain = ["upscale", str(scene), str(target), "--scale", "4", "--overwrite"]
-        options = ["--model", f"{folder}/paper", "--mode", "perceptual", "--precision", "fp32"]
-        slow, peak, _ = run([*plain, *options])
+        files, program = [str(scene), str(target)], ("-c", PROGRAM)
+        slow, peak, _ = run([*files, f"{folder}/paper", "perceptual", "fp32"], program=program)
         row(f"paper preset, {steps} steps, fp32", f"{slow:.1f}", f"{peak:.2f}", "1")
         for mode in modes.split(","):
-            seconds, peak, _ = run([*plain, "--model", model, "--mode", mode])
+            seconds, peak, _ = run([*files, model, mode, "auto"], program=program)
             row(f"{model}, {mode}", f"{seconds:.1f}", f"{peak:.2f}", f"{slow / seconds:.0f}")
 
 

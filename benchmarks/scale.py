@@ -26,13 +26,18 @@ def resident(process: psutil.Process) -> int:
     return total
 
 
-def run(arguments: list[str], *, may_fail: bool = False) -> tuple[float, float, dict[str, object]]:
-    """Seconds, peak resident gigabytes and the JSON report of the command line."""
+def run(
+    arguments: list[str],
+    *,
+    may_fail: bool = False,
+    program: tuple[str, ...] = ("-m", "ultrares.cli.app"),
+) -> tuple[float, float, dict[str, object]]:
+    """Seconds, peak resident gigabytes and the JSON report of the command line, or of another program."""
     start = time.perf_counter()
     # Files rather than pipes, which would stop a process that says much while nobody reads.
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as complained:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ultrares.cli.app", *arguments, "--json"],
+            [sys.executable, *program, *arguments, "--json"],
             stdout=said,
             stderr=complained,
         )
