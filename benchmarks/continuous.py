@@ -110,11 +110,11 @@ def draw(path: Path, scales: list[float], curves: dict[str, list[tuple[float, fl
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     base = np.array([point[0] for point in curves["bicubic"]])
-    for name, points in curves.items():
-        values = np.array(points)
+    for number, (name, points) in enumerate(curves.items()):
+        values, colour = np.array(points), f"C{number}"
         if name != "bicubic":
-            left.plot(scales, values[:, 0] - base, marker="o", markersize=3, label=name)
-        right.plot(scales, values[:, 1], marker="o", markersize=3, label=name)
+            left.plot(scales, values[:, 0] - base, marker="o", markersize=3, color=colour)
+        right.plot(scales, values[:, 1], marker="o", markersize=3, color=colour, label=name)
     left.set(xlabel="scale", ylabel="PSNR over bicubic, dB")
     right.set(xlabel="scale", ylabel="LPIPS")
     left.grid(alpha=0.3)
