@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,25 +22,20 @@ from ultrares.catalogue import (
 from ultrares.errors import OptionError, OutputError
 from ultrares.evaluation.files import evaluate
 from ultrares.evaluation.folders import FolderScores
+from ultrares.job import Job, Options, shift_of
 from ultrares.methods.cascade import MAX_SCALE
 from ultrares.metrics.scores import Scores
-from ultrares.model import Model, check_spread, tiler_along
+from ultrares.model import Model, check_spread
 from ultrares.reports import DegradeReport, ModelInfo, UpscaleReport
-from ultrares.scene.budget import cache_for, parse_memory, tile_for
 from ultrares.scene.check import SPREAD, CheckReport
 from ultrares.scene.check import check as check_files
-from ultrares.scene.check_areas import AREAS, BLOCKS
 from ultrares.scene.degrade import degrade as degrade_file
 from ultrares.scene.grid_choice import Wanted
-from ultrares.scene.profile import SceneProfile
-from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.reference import RasterReference, check_overlap, open_reference
 from ultrares.scene.sink import CogSink, check_target, commit_together
 from ultrares.scene.source import RasterSource
+from ultrares.scene.staging import Staging, is_published
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import write_tiles
-from ultrares.scene.upscale import aoi_window
-from ultrares.scene.windows import whole
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Backbone, Mode
 
@@ -63,6 +59,8 @@ __all__ = [
 ]
 
 Progress = Callable[[int, int], None]
+
+_LOG = logging.getLogger("ultrares")
 
 
 def load(
@@ -109,9 +107,13 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     memory: str | int | None = None,
     aoi: tuple[float, float, float, float] | None = None,
     overwrite: bool = False,
+    restart: bool = False,
     progress: Progress | None = None,
 ) -> UpscaleReport:
     """Upscale a raster of any size into a cloud-optimised GeoTIFF.
+
+    Finished tiles are kept in a hidden folder beside the target until it is published. If the run ends
+    early, whatever the reason, the same call goes on from there and ends in the identical file.
 
     Args:
         source: The scene.
@@ -135,93 +137,46 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         aoi: Left, bottom, right, top in the scene's CRS: upscale only the source pixels it touches.
             The result equals the crop of the full one.
         overwrite: Whether existing files may be replaced.
-        progress: Called with the output pixels done and their total.
+        restart: Throw away what an earlier run left unfinished.
+        progress: Called with the output pixels done and their total, after each tile that is kept; what it
+            raises ends the run between two tiles.
 
     Raises:
         UltraresError: Something cannot be done; the message says what, where and what to do.
     """
     start = time.monotonic()
     files = _Files(source, target, uncertainty, reference, overwrite)
-    wanted = Wanted(scale, gsd, like)
-    wanted.check()
-    files.check()
-    parsed = parse_sensor(sensor)
+    options = Options(
+        _version(),
+        Wanted(scale, gsd, like),
+        mode,
+        draws,
+        uncertainty is not None,
+        steps,
+        seed,
+        sensor,
+        tile,
+        memory,
+        aoi,
+    )
+    options.wanted.check()
+    files.check(restart=restart)
+    parse_sensor(sensor)
     if uncertainty is not None:
         check_spread(mode, draws)
     loaded = model if isinstance(model, Model) else load(model)
-    shown = draws if mode == "perceptual" else 1
     with ExitStack() as stack:
-        scene = stack.enter_context(RasterSource(source))
-        grid = wanted.on(scene.profile)
-        route = loaded.route(
-            grid.scale,
-            mode=mode,
-            draws=draws,
-            steps=steps,
-            seed=seed,
-            sensor=parsed,
-            with_reference=reference is not None,
-        )
-        radiometry = Radiometry.of(scene)
-        guide = files.open_reference(stack, loaded, scene, radiometry)
-        window, budget = aoi_window(scene.profile, aoi), parse_memory(memory)
-        part = grid.part_over(window)
-        tags = {
-            "ULTRARES_MODEL": loaded.name,
-            "ULTRARES_MODEL_SHA256": loaded.manifest.sha256 or "none",
-            "ULTRARES_SCALE": f"{grid.scale:.12g}",
-            "ULTRARES_GRID": BLOCKS if grid.factor else AREAS,
-            "ULTRARES_EDGES_MOVED": f"{grid.moved(whole(scene.shape)):.9g}",
-            "ULTRARES_MODE": mode,
-            "ULTRARES_DRAWS": str(draws),
-            "ULTRARES_STEPS": _steps_in_words(mode, steps),
-            "ULTRARES_SEED": str(seed),
-            "ULTRARES_SENSOR": sensor,
-            "ULTRARES_SOURCE": Path(str(source)).name,
-            **_reference_tags(reference, guide),
-            "ULTRARES_VERSION": _version(),
-        }
-        profile = scene.profile.onto(grid.part(part))
-        sink, spread = files.open_sinks(stack, profile, tags, shown)
-        tiler = tiler_along(
-            route,
-            scene,
-            grid,
-            radiometry=radiometry,
-            nodata=scene.profile.nodata,
-            tile=tile_for(tile, budget, scene.bands, shown),
-            cache_bytes=cache_for(budget),
-            part=part,
-            exact=isinstance(parsed, Box),
-            reference=guide,
-            with_spread=spread is not None,
-            widening=loaded.widening,
-        )
-        write_tiles(tiler, sink, spread=spread, on_progress=progress)
+        job = Job(stack, source, reference, loaded, options)
+        sink, spread, stored = files.open_sinks(stack, job, restart=restart)
+        tiler = job.tiler(stored)
+        skip = sink.finished if spread is None else sink.finished & spread.finished
+        if skip:
+            _LOG.info("resuming: %d of %d tiles are there", len(skip), len(tiler.places))
+        resumed = len(skip)
+        write_tiles(tiler, sink, spread=spread, skip=set(skip), on_progress=progress)
         # The product comes last: where it is, its uncertainty is, too.
         commit_together(*([sink] if spread is None else [spread, sink]))
-    seconds = time.monotonic() - start
-    height, width = profile.shape
-    return UpscaleReport(
-        target=str(target),
-        width=width,
-        height=height,
-        bands=scene.bands,
-        dtype=str(scene.dtype),
-        scale=grid.scale if grid.factor is None else grid.factor,
-        model=loaded.name,
-        mode=mode,
-        sensor=sensor,
-        seed=seed,
-        draws=draws,
-        seconds=seconds,
-        megapixels_per_second=height * width / 1e6 / seconds,
-        radiometry=_radiometry_in_words(parsed, grid),
-        moved=grid.part(part).moved(window),
-        reference=None if reference is None else str(reference),
-        uncertainty=None if uncertainty is None else str(uncertainty),
-        reference_shift=None if guide is None else _shift_of(guide),
-    )
+    return _report(job, files, resumed, time.monotonic() - start)
 
 
 def check(sr: str | Path, lr: str | Path) -> CheckReport:
@@ -273,75 +228,100 @@ class _Files:
     reference: str | Path | None
     overwrite: bool
 
-    def check(self) -> None:
+    def check(self, *, restart: bool) -> None:
         """Refuse, before any work, outputs that cannot be written or would replace what is read."""
         outputs = [path for path in (self.target, self.uncertainty) if path is not None]
         inputs = [path for path in (self.source, self.reference) if path is not None]
         for output in outputs:
+            # A run that was ended while it tidied up has left its own product.
+            own = is_published(output) and not restart
             for file in inputs:
-                check_target(file, output, overwrite=self.overwrite)
+                check_target(file, output, overwrite=self.overwrite or own)
         if len({Path(path).resolve() for path in outputs}) < len(outputs):
             raise OutputError(
                 f"{self.uncertainty} cannot hold both the result and its uncertainty; "
                 "choose another name for the uncertainty"
             )
 
-    def open_reference(
-        self, stack: ExitStack, model: Model, scene: RasterSource, radiometry: Radiometry
-    ) -> RasterReference | None:
-        """The reference on the scene, if there is one."""
-        if self.reference is None:
-            return None
-        check_overlap(self.reference, scene)
-        model.check_takes_reference()
-        return stack.enter_context(open_reference(self.reference, scene, radiometry))
-
     def open_sinks(
-        self,
-        stack: ExitStack,
-        profile: SceneProfile,
-        tags: dict[str, str],
-        draws: int,
-    ) -> tuple[CogSink, CogSink | None]:
-        """Sinks of the result and, if it is asked for, of the uncertainty."""
-        content = {"ULTRARES_CONTENT": "scene" if draws == 1 else f"mean of {draws} draws"}
-        sink = CogSink(self.target, profile, tags | content, overwrite=self.overwrite)
+        self, stack: ExitStack, job: Job, *, restart: bool
+    ) -> tuple[CogSink, CogSink | None, int]:
+        """Sinks of the result and, if it is asked for, of the uncertainty; and the side of their tiles."""
+        shown, cache, facts = job.options.shown, job.budget.blocks, job.facts
+        content = "scene" if shown == 1 else f"mean of {shown} draws"
+        staging = self._staging(self.target, facts, content, job.tile, restart=restart)
+        tags = job.tags | {"ULTRARES_CONTENT": content}
+        sink = CogSink(
+            self.target, job.profile, tags, overwrite=self.overwrite, staging=staging, cache=cache
+        )
         stack.enter_context(sink)
         if self.uncertainty is None:
-            return sink, None
-        content = {"ULTRARES_CONTENT": f"{SPREAD} of {draws} draws"}
+            return sink, None, staging.tile
+        content = f"{SPREAD} of {shown} draws"
+        if facts is not None:
+            facts["side of tiles"] = str(staging.tile)
+        other = self._staging(self.uncertainty, facts, content, staging.tile, restart=restart)
         spread = CogSink(
-            self.uncertainty, profile.of_spread(), tags | content, overwrite=self.overwrite
+            self.uncertainty,
+            job.profile.of_spread(),
+            job.tags | {"ULTRARES_CONTENT": content},
+            overwrite=self.overwrite,
+            staging=other,
+            cache=cache,
         )
-        return sink, stack.enter_context(spread)
+        return sink, stack.enter_context(spread), staging.tile
+
+    def _staging(
+        self,
+        target: str | Path,
+        facts: dict[str, str] | None,
+        content: str,
+        tile: int,
+        *,
+        restart: bool,
+    ) -> Staging:
+        """The staging folder of a result, which is still free to be made."""
+        job = None if facts is None else facts | {"content": content}
+        staging = Staging(target, job, tile=tile, restart=restart)
+        try:
+            check_target(self.source, target, overwrite=self.overwrite or staging.published)
+        except BaseException:
+            staging.close()
+            raise
+        return staging
+
+
+def _report(job: Job, files: _Files, resumed: int, seconds: float) -> UpscaleReport:
+    """What was done."""
+    grid, options = job.grid, job.options
+    height, width = job.profile.shape
+    return UpscaleReport(
+        target=str(files.target),
+        width=width,
+        height=height,
+        bands=job.scene.bands,
+        dtype=str(job.scene.dtype),
+        scale=grid.scale if grid.factor is None else grid.factor,
+        model=job.model.name,
+        mode=options.mode,
+        sensor=options.sensor,
+        seed=options.seed,
+        draws=options.draws,
+        seconds=seconds,
+        megapixels_per_second=height * width / 1e6 / seconds,
+        radiometry=_radiometry_in_words(job.sensor, grid),
+        moved=grid.part(job.part).moved(job.window),
+        reference=None if files.reference is None else str(files.reference),
+        uncertainty=None if files.uncertainty is None else str(files.uncertainty),
+        reference_shift=None if job.guide is None else shift_of(job.guide),
+        resumed=resumed,
+    )
 
 
 def _radiometry_in_words(sensor: SensorModel, grid: TargetGrid) -> str:
     if not isinstance(sensor, Box):
         return f"held to {sensor.name}"
     return "area means kept" if grid.factor is None else "block means exact"
-
-
-def _steps_in_words(mode: Mode, steps: int | None) -> str:
-    if mode == "fidelity":
-        return "none"
-    return "the model's own" if steps is None else str(steps)
-
-
-def _reference_tags(reference: str | Path | None, guide: RasterReference | None) -> dict[str, str]:
-    """Where details came from; said in any case, or a scene that was made with one would pass its own on."""
-    if reference is None or guide is None:
-        return {"ULTRARES_REFERENCE": "none", "ULTRARES_REFERENCE_SHIFT": "none"}
-    rows, cols = _shift_of(guide)
-    return {
-        "ULTRARES_REFERENCE": Path(str(reference)).name,
-        "ULTRARES_REFERENCE_SHIFT": f"{rows:.4g},{cols:.4g}",
-    }
-
-
-def _shift_of(guide: RasterReference) -> tuple[float, float]:
-    rows, cols = guide.shift
-    return float(rows), float(cols)
 
 
 def _version() -> str:

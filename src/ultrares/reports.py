@@ -58,6 +58,7 @@ class UpscaleReport:
             scene; None without a reference.
         moved: How far an edge of the product lies from the scene's at most, in scene pixels; 0 unless the
             product lies on the grid of another raster.
+        resumed: Tiles that an earlier run, which ended early, had made.
     """
 
     target: str
@@ -78,6 +79,7 @@ class UpscaleReport:
     uncertainty: str | None = None
     reference_shift: tuple[float, float] | None = None
     moved: float = 0.0
+    resumed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values."""

@@ -35,6 +35,7 @@ class FakeUpscaleReport:
     uncertainty: str | None = None
     reference_shift: tuple[float, float] | None = None
     moved: float = 0.0
+    resumed: int = 0
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)

@@ -37,6 +37,7 @@ def test_upscale_ends_in_one_line(run, api):
         "memory": None,
         "aoi": None,
         "overwrite": False,
+        "restart": False,
     }
 
 
@@ -65,6 +66,7 @@ def test_upscale_hands_every_option_on(run, api):
         "memory": "4GB",
         "aoi": (-33.0, -8.0, -32.5, -7.0),
         "overwrite": True,
+        "restart": False,
     }
 
 

@@ -78,6 +78,9 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
         ),
     ] = None,
     overwrite: Overwrite = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away what an earlier run left unfinished.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Make a scene finer; its block means stay those of the input."""
@@ -105,6 +108,7 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             memory=memory,
             aoi=aoi,
             overwrite=overwrite,
+            restart=restart,
             progress=progress,
         )
     if json:

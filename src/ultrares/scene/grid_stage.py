@@ -55,6 +55,12 @@ class GridStage:
         """Height and width of the output."""
         return Shape(self._grid.rows.size, self._grid.cols.size)
 
+    def forget(self) -> None:
+        """Drop what is kept, and keep half as much from now on; integrals stay."""
+        self._pyramid.forget()
+        self._cache.clear()
+        self._cached, self._cache_bytes = 0, self._cache_bytes // 2
+
     @torch.inference_mode()
     def read(self, window: Window) -> NDArray[np.float32]:
         """Output pixels of a window inside the output, (N, C, h, w), in [0, 1] and a little beyond."""

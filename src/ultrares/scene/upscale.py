@@ -45,6 +45,9 @@ class BlockTiler:
         widening: If given, the standard deviation is pooled over neighbours and widened by this factor, so
             that it says how far the truth is to be expected from the mean.
         last: What goes on from the levels to the scale; without it, what is finer is averaged.
+
+    Attributes:
+        forget: Drops what is kept of computed cells, and keeps half as much from then on.
     """
 
     def __init__(  # noqa: PLR0913 - each is a decision that belongs to the caller
@@ -74,10 +77,10 @@ class BlockTiler:
         self._area = whole(source.shape) if aoi is None else aoi
         pyramid = Pyramid(source, radiometry, levels, cache_bytes=cache_bytes, reference=reference)
         if last is None:
-            self._draws_at = draws_of_levels(pyramid, scale)
+            self._draws_at, self.forget = draws_of_levels(pyramid, scale), pyramid.forget
         else:
-            grid = TargetGrid.of_factor(source.shape, scale)
-            self._draws_at = draws_of_stage(GridStage(pyramid, last, grid), scale)
+            stage = GridStage(pyramid, last, TargetGrid.of_factor(source.shape, scale))
+            self._draws_at, self.forget = draws_of_stage(stage, scale), stage.forget
         parts = tiles(Window(0, 0, self._area.height, self._area.width), -(-tile // scale))
         self._places = [part.scaled(scale) for part in parts]
 
