@@ -60,7 +60,7 @@ __all__ = [
 
 Progress = Callable[[int, int], None]
 
-_LOG = logging.getLogger("ultrares")
+_LOG = logging.getLogger(__name__)
 
 
 def load(

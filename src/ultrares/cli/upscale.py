@@ -88,8 +88,9 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
         raise typer.BadParameter("pass exactly one of --scale, --gsd and --like")
     from ultrares import api
     from ultrares.cli.progress import progress_on_stderr
+    from ultrares.cli.stopping import stopping_between_tiles
 
-    with progress_on_stderr("upscaling") as progress:
+    with progress_on_stderr("upscaling") as shown, stopping_between_tiles(shown) as progress:
         report = api.upscale_scene(
             source,
             target,
