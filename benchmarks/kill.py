@@ -88,7 +88,7 @@ def killed(task: Task, chance: random.Random, seconds: float) -> tuple[int, str]
             # Most of a run is no tile: half of the moments lie anywhere, half after the first tile.
             if chance.random() < 0.5:
                 wait_for_tile(task, process)
-                process.wait(chance.uniform(0, 0.6 * seconds))
+                process.wait(chance.uniform(0, 0.3 * seconds))
             else:
                 process.wait(chance.uniform(0, 1.1 * seconds))
         except subprocess.TimeoutExpired:
@@ -143,6 +143,7 @@ def main(
             row(trial, count, there(said), "identical" if same else "DIFFERENT")
             task.clean()
         different += full_disk(task, truth, size)
+        different += full_tmpfs(task, truth, size, Path(folder, "small"))
     if different:
         sys.exit(f"{different} files differ")
 
@@ -166,6 +167,34 @@ def full_disk(task: Task, truth: str, size: int) -> int:
         different += not same
         row(limit, process.returncode, said[-150:], "identical" if same else "DIFFERENT")
         task.clean()
+    return different
+
+
+def full_tmpfs(task: Task, truth: str, size: int, place: Path) -> int:
+    """A small file system in memory that fills up, and is then enlarged; needs the right to mount."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs"]
+    if subprocess.run([*mount, "-o", f"size={size}", "none", place], check=False).returncode:
+        print("\nno file system can be mounted here")
+        return 0
+    print()
+    header("room", "status", "what was said", "bytes after going on")
+    different = 0
+    there = Task(task.scene, place / "fine.tif", task.model, task.scale, task.tile)
+    try:
+        for room in (size // 3, size, 3 * size // 2):
+            resize = ["mount", "-o", f"remount,size={room}", place]
+            subprocess.run(resize, check=True)
+            with there.start() as process:
+                said = process.communicate(timeout=TIMEOUT)[1].strip().splitlines()[-1]
+            subprocess.run(["mount", "-o", f"remount,size={4 * size}", place], check=True)
+            there.finish()
+            same = there.digest == truth
+            different += not same
+            row(room, process.returncode, said[-150:], "identical" if same else "DIFFERENT")
+            there.clean()
+    finally:
+        subprocess.run(["umount", place], check=True)
     return different
 
 

@@ -26,7 +26,8 @@ from ultrares.job import Job, Options, shift_of
 from ultrares.methods.cascade import MAX_SCALE
 from ultrares.metrics.scores import Scores
 from ultrares.model import Model, check_spread
-from ultrares.reports import DegradeReport, ModelInfo, UpscaleReport
+from ultrares.planning import plan, refuse_what_does_not_fit
+from ultrares.reports import DegradeReport, ModelInfo, PlanReport, UpscaleReport
 from ultrares.scene.check import SPREAD, CheckReport
 from ultrares.scene.check import check as check_files
 from ultrares.scene.degrade import degrade as degrade_file
@@ -45,6 +46,7 @@ __all__ = [
     "FolderScores",
     "Model",
     "ModelInfo",
+    "PlanReport",
     "Scores",
     "UpscaleReport",
     "check",
@@ -55,6 +57,7 @@ __all__ = [
     "load",
     "locate",
     "models",
+    "plan_scene",
     "upscale_scene",
 ]
 
@@ -167,6 +170,8 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     loaded = model if isinstance(model, Model) else load(model)
     with ExitStack() as stack:
         job = Job(stack, source, reference, loaded, options)
+        folder = Path(target).parent
+        refuse_what_does_not_fit(plan(job, folder, Path(target), measure=False), folder)
         sink, spread, stored = files.open_sinks(stack, job, restart=restart)
         tiler = job.tiler(stored)
         skip = sink.finished if spread is None else sink.finished & spread.finished
@@ -177,6 +182,79 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         # The product comes last: where it is, its uncertainty is, too.
         commit_together(*([sink] if spread is None else [spread, sink]))
     return _report(job, files, resumed, time.monotonic() - start)
+
+
+def plan_scene(  # noqa: PLR0913 - its keywords are the product's options
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    scale: float | None = None,
+    gsd: float | None = None,
+    like: str | Path | None = None,
+    model: str | Path | Model | Backbone | None = None,
+    reference: str | Path | None = None,
+    mode: Mode = "fidelity",
+    draws: int = 1,
+    uncertainty: str | Path | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    sensor: str = "box",
+    tile: int | None = None,
+    memory: str | int | None = None,
+    aoi: tuple[float, float, float, float] | None = None,
+    measure: bool = True,
+) -> PlanReport:
+    """Say what :func:`upscale_scene` with the same arguments would make, and what it would take.
+
+    Nothing is written. What it takes is estimated; how long, measured for some seconds on this device.
+
+    Args:
+        source: The scene.
+        target: The result; None plans for the current folder.
+        scale: As for :func:`upscale_scene`, and so are the others that are not named here.
+        gsd: See there.
+        like: See there.
+        model: See there.
+        reference: See there.
+        mode: See there.
+        draws: See there.
+        uncertainty: See there.
+        steps: See there.
+        seed: See there.
+        sensor: See there.
+        tile: See there.
+        memory: See there.
+        aoi: See there.
+        measure: Whether to measure how long it takes.
+
+    Raises:
+        UltraresError: Something cannot be done; what does not fit is no error here, but said in the report.
+    """
+    options = Options(
+        _version(),
+        Wanted(scale, gsd, like),
+        mode,
+        draws,
+        uncertainty is not None,
+        steps,
+        seed,
+        sensor,
+        tile,
+        memory,
+        aoi,
+    )
+    options.wanted.check()
+    parse_sensor(sensor)
+    if uncertainty is not None:
+        check_spread(mode, draws)
+    path = None if target is None else Path(target)
+    folder = Path() if path is None else path.parent
+    if not folder.is_dir():
+        raise OutputError(f"{target} cannot be written: folder {folder} does not exist")
+    loaded = model if isinstance(model, Model) else load(model)
+    with ExitStack() as stack:
+        job = Job(stack, source, reference, loaded, options)
+        return plan(job, folder, path, measure=measure)
 
 
 def check(sr: str | Path, lr: str | Path) -> CheckReport:
