@@ -6,6 +6,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+import rasterio
+
 from ultrares.model import Model, tiler_along
 from ultrares.scene.budget import Budget, tile_for
 from ultrares.scene.check_areas import AREAS, BLOCKS
@@ -54,6 +57,9 @@ class Job:
         model: Makes it.
         options: What is asked for.
 
+    Attributes:
+        loaded: Bytes that the process used before the scene was opened.
+
     Raises:
         UltraresError: Something cannot be done.
     """
@@ -67,7 +73,11 @@ class Job:
         options: Options,
     ) -> None:
         self.source, self.reference, self.model, self.options = source, reference, model, options
+        self.loaded = psutil.Process().memory_info().rss
         self.sensor = parse_sensor(options.sensor)
+        self.budget = Budget.of(options.memory)
+        # GDAL would take a share of the machine's memory for the scene's blocks.
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=self.budget.blocks))
         self.scene = stack.enter_context(RasterSource(source))
         self.grid = options.wanted.on(self.scene.profile)
         self.route = model.route(
@@ -82,7 +92,6 @@ class Job:
         self.radiometry = Radiometry.of(self.scene)
         self.guide = self._open_reference(stack)
         self.window = aoi_window(self.scene.profile, options.aoi)
-        self.budget = Budget.of(options.memory)
         self.part = self.grid.part_over(self.window)
         self.profile = self.scene.profile.onto(self.grid.part(self.part))
 

@@ -85,7 +85,7 @@ class Model:
         checksums = [self.manifest.sha256]
         if route.last is not None and self._operator is None and self._residual is not None:
             checksums.append(self._residual().manifest.sha256)
-        weightless = [isinstance(solver.backbone, BicubicBackbone) for solver in self._solvers]
+        weightless = [type(solver.backbone) is BicubicBackbone for solver in self._solvers]
         if None in checksums and not (weightless and all(weightless)):
             return None
         return {

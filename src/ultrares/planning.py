@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from ultrares.errors import OptionError, OutputError
 from ultrares.job import Job
 from ultrares.reports import PlanReport
@@ -154,8 +152,8 @@ def _memory(job: Job, stages: Sequence[Stage], side: int, tiles: int) -> int:
         core = min(job.route.last.core + 2 * job.route.last.margin, max(height, width))
         working = max(working, core**2 * BYTES_PER_CELL_PIXEL * draws)
     blocks = min(job.budget.blocks, 2 * height * width * bands * job.scene.dtype.itemsize)
-    loaded = psutil.Process().memory_info().rss
-    return loaded + piece + min(job.budget.cells, cells) + working + blocks + tiles * BYTES_PER_TILE
+    kept = min(job.budget.cells, cells) + blocks + tiles * BYTES_PER_TILE
+    return job.loaded + piece + kept + working
 
 
 def _disk(job: Job) -> tuple[int, int]:

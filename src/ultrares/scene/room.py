@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from ultrares.scene.tile_file import encode
 from ultrares.scene.windows import clipped
-from ultrares.types import Shape, Source, Window
+from ultrares.types import Source, Window
 
-LOOKED_AT, LARGEST_SIDE = 3, 1024
-"""Places along each axis that a product's size is estimated from, and their side in output pixels."""
+LOOKED_AT, LARGEST_SIDE = 9, 1024
+"""Places that a product's size is estimated from, and their side in output pixels."""
+
+FEW = 256
+"""Pixels of a sample below which it says nothing about shares."""
 
 MARGIN = 1.5
 """How much more a product may take than an enlargement without a model: details, and digits that
@@ -56,39 +61,54 @@ def bytes_in(folder: Path) -> int:
     )
 
 
-def stored_bytes_per_pixel(source: Source, part: Window, scale: float) -> float:
+class _Sampled(Source, Protocol):
+    def sample(self) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+def stored_bytes_per_pixel(source: _Sampled, part: Window, scale: float) -> float:
     """What an output pixel will take on a disk, all bands: estimated from enlarged pieces of the scene.
 
-    Floats, whose last digits do not compress, are counted whole where they are valid.
+    Pieces are looked at where a sample of the scene is valid; what is not valid takes next to nothing. Floats,
+    whose last digits do not compress, are counted whole.
 
     Args:
         source: The scene.
         part: Its pixels that are upscaled.
         scale: Output pixels per scene pixel, along one side.
     """
+    rows, cols, share = _valid_places(source, part)
+    whole = float(source.bands * source.dtype.itemsize)
+    if source.dtype.kind == "f" or not len(rows):
+        return whole * share
     factor = int(np.ceil(scale))
     side = max(8, LARGEST_SIDE // factor)
     taken = pixels = 0.0
-    for window in _lattice(part, source.shape, side):
-        array, valid = source.read(window)
-        area = window.height * window.width
-        pixels += area
-        if array.dtype.kind == "f":
-            taken += valid.sum() * array.dtype.itemsize
-        else:
-            taken += len(encode(_enlarged(array, factor))) / factor**2
-    whole = float(source.bands * source.dtype.itemsize)
-    return min(whole, MARGIN * taken / pixels)
+    for index in np.linspace(0, len(rows) - 1, LOOKED_AT).astype(int):
+        around = Window(rows[index] - side // 2, cols[index] - side // 2, side, side)
+        array, valid = source.read(clipped(around, source.shape))
+        taken += len(encode(_enlarged(array, factor))) / factor**2
+        pixels += valid.any(axis=0).sum()
+    return min(whole, MARGIN * taken / max(pixels, 1.0)) * share
 
 
-def _lattice(part: Window, shape: Shape, side: int) -> list[Window]:
-    """Squares spread evenly over a part of the scene."""
-    spots = []
-    for first, length in ((part.row, part.height), (part.col, part.width)):
-        room = max(0, length - side)
-        spots.append(sorted({first + room * i // (LOOKED_AT - 1) for i in range(LOOKED_AT)}))
-    height, width = min(side, part.height), min(side, part.width)
-    return [clipped(Window(row, col, height, width), shape) for row in spots[0] for col in spots[1]]
+def _valid_places(
+    source: _Sampled, part: Window
+) -> tuple[NDArray[np.intp], NDArray[np.intp], float]:
+    """Rows and columns of the scene in a part of it where a sample is valid, and the share of those."""
+    valid = np.asarray(source.sample()[1].any(axis=0))
+    pitch = [size / number for size, number in zip(source.shape, valid.shape, strict=True)]
+    (top, left), lengths = part.origin, (part.height, part.width)
+    first = [int(start / step) for start, step in zip((top, left), pitch, strict=True)]
+    counts = [max(1, round(length / step)) for length, step in zip(lengths, pitch, strict=True)]
+    seen = valid[first[0] : first[0] + counts[0], first[1] : first[1] + counts[1]]
+    rows, cols = np.nonzero(seen)
+    # A sample of a few pixels says little about a share.
+    share = float(seen.mean()) if seen.size >= FEW else 1.0
+    at = [
+        ((places + start + 0.5) * step).astype(np.intp)
+        for places, start, step in zip((rows, cols), first, pitch, strict=True)
+    ]
+    return at[0], at[1], share
 
 
 def _enlarged(array: np.ndarray, factor: int) -> np.ndarray:

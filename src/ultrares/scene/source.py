@@ -70,6 +70,7 @@ class RasterSource(_Profiled):
 
     def __init__(self, path: str | Path) -> None:
         self._path = str(path)
+        self._sampled: tuple[np.ndarray, np.ndarray] | None = None
         self._dataset = _open(self._path)
         try:
             _refuse(self._path, self._dataset)
@@ -93,11 +94,13 @@ class RasterSource(_Profiled):
         Raises:
             RasterError: The file is damaged, or no pixel of the whole scene is valid.
         """
-        size = [min(SAMPLE_SIDE, side) for side in self.shape]
-        array, valid = self._read(out_shape=(self.bands, *size))
-        if not self._lit(valid).any():
-            self._refuse_if_empty()
-        return array, valid
+        if self._sampled is None:
+            size = [min(SAMPLE_SIDE, side) for side in self.shape]
+            array, valid = self._read(out_shape=(self.bands, *size))
+            if not self._lit(valid).any():
+                self._refuse_if_empty()
+            self._sampled = array, valid
+        return self._sampled
 
     def describe(self) -> dict[str, Any]:
         """The raster as ultrares sees it, as plain values."""

@@ -230,7 +230,7 @@ class Staging:
     def _clear(self) -> None:
         """Remove everything but the lock."""
         for entry in self.folder.iterdir():
-            if entry.name in (_LOCK, _HOLDER):
+            if entry.name == _HOLDER or entry.name.startswith(_LOCK):
                 continue
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
@@ -248,8 +248,10 @@ class Staging:
             if empty:
                 self._clear()
                 (self.folder / _LOCK).unlink(missing_ok=True)
-                self.folder.rmdir()
         self._lock.release()
+        if empty:
+            with suppress(OSError):
+                self.folder.rmdir()
 
 
 def staging_folder(target: Path) -> Path:
