@@ -118,13 +118,17 @@ def stages_of(job: Job) -> Sequence[Stage]:
     found, factor = [], 1
     for level in job.route.levels:
         cells, window = 1, []
+        multiple = level.size_rule.multiple_of
+        if level.original_margin is not None:
+            multiple = math.lcm(multiple, factor)
+        halo, edge = (-(-margin // multiple) * multiple for margin in (level.halo, level.edge))
         for first, length, size in (
             (job.window.row, job.window.height, job.scene.shape.height),
             (job.window.col, job.window.width, job.scene.shape.width),
         ):
             start, stop = first * factor // level.core, -(-(first + length) * factor // level.core)
             cells *= stop - start
-            seen = min(level.core + 2 * level.halo, size * factor + 2 * level.edge)
+            seen = min(level.core + 2 * halo, size * factor + 2 * edge)
             window.append(level.size_rule.enough(seen))
         found.append(Stage(level, factor, cells, Shape(*window)))
         factor *= level.scale

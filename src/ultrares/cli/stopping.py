@@ -82,7 +82,8 @@ def stopping_between_tiles(report: Report) -> Iterator[Report]:
     theirs.setblocking(False)  # noqa: FBT003 - the standard library's form
     waker = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     before = {number: signal.signal(number, stop.note) for number in _WORDS}
-    threading.Thread(target=stop.watch, args=(ours,), daemon=True).start()
+    watcher = threading.Thread(target=stop.watch, args=(ours,), daemon=True)
+    watcher.start()
     try:
         yield reported
     except Exception:
@@ -96,3 +97,5 @@ def stopping_between_tiles(report: Report) -> Iterator[Report]:
             signal.signal(number, handler)
         signal.set_wakeup_fd(waker)
         theirs.close()
+        watcher.join()
+        ours.close()
