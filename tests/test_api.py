@@ -376,18 +376,16 @@ def test_the_input_is_not_overwritten_through_a_link(scene: Path) -> None:
     assert scene.read_bytes() == before
 
 
-def test_an_interrupted_run_leaves_nothing(left_alone: Path) -> None:
-    def interrupt(done: int, total: int) -> None:
-        del done, total
+def test_a_run_that_ends_before_its_first_tile_leaves_nothing(
+    left_alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr("ultrares.scene.upscale.BlockTiler.make", interrupt)
     with pytest.raises(KeyboardInterrupt):
         ultrares.upscale_scene(
-            left_alone,
-            left_alone.with_name("out.tif"),
-            scale=2,
-            model="bicubic",
-            progress=interrupt,
+            left_alone, left_alone.with_name("out.tif"), scale=2, model="bicubic"
         )
 
 

@@ -19,6 +19,7 @@ PUBLIC = [
     "evaluate",
     "load",
     "models",
+    "plan_scene",
     "upscale_scene",
 ]
 

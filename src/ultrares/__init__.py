@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ultrares.api import check, degrade, evaluate, load, upscale_scene
+    from ultrares.api import check, degrade, evaluate, load, plan_scene, upscale_scene
     from ultrares.backbones.wrap import Backbone
     from ultrares.catalogue import models
     from ultrares.errors import UltraresError
@@ -28,6 +28,7 @@ __all__ = [
     "evaluate",
     "load",
     "models",
+    "plan_scene",
     "upscale_scene",
 ]
 
@@ -40,6 +41,7 @@ _HOMES = {
     "evaluate": "ultrares.api",
     "load": "ultrares.api",
     "models": "ultrares.catalogue",
+    "plan_scene": "ultrares.api",
     "upscale_scene": "ultrares.api",
 }
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ultrares.catalogue import describe_model, locate, models
 from ultrares.cluster.client import Hands
@@ -15,41 +15,27 @@ from ultrares.cluster.gather import write_tiles_from_workers
 from ultrares.errors import OptionError, OutputError
 from ultrares.evaluation.files import evaluate
 from ultrares.evaluation.folders import FolderScores
-from ultrares.job import Job, Origins
+from ultrares.files import Files, Sinks, found
 from ultrares.loading import load
 from ultrares.methods.cascade import MAX_SCALE
 from ultrares.methods.shelves import EMBEDDED
 from ultrares.metrics.scores import Scores
-from ultrares.model import Model, check_spread
-from ultrares.reports import DegradeReport, ModelInfo, UpscaleReport
-from ultrares.scene.budget import cache_for, parse_memory, tile_for
-from ultrares.scene.check import SPREAD, CheckReport
+from ultrares.model import Model
+from ultrares.planning import plan, refuse_what_does_not_fit
+from ultrares.reports import DegradeReport, ModelInfo, PlanReport, UpscaleReport
+from ultrares.run import Inputs, Options, Run, shift_of
+from ultrares.scene.budget import parse_memory
+from ultrares.scene.check import CheckReport
 from ultrares.scene.check import check as check_files
-from ultrares.scene.check_areas import AREAS, BLOCKS
 from ultrares.scene.choice import Choice
 from ultrares.scene.degrade import degrade as degrade_file
-from ultrares.scene.evidence import EVIDENCE, EVIDENCE_IN_WORDS, profile_of_evidence
 from ultrares.scene.grid_choice import Wanted
-from ultrares.scene.names import short_name
-from ultrares.scene.opening import FileSink, Raster, open_raster, open_sink
-from ultrares.scene.profile import SceneProfile
-from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.reference import RasterReference, check_overlap, open_reference
-from ultrares.scene.sink import check_target, commit_together
-from ultrares.scene.stac_input import asset_path, is_item, item_times
-from ultrares.scene.stac_item import Origins as ItemOrigins
-from ultrares.scene.stac_item import StacFile, Written, times_of
+from ultrares.scene.opening import open_raster
+from ultrares.scene.sink import check_target
 from ultrares.scene.target_grid import TargetGrid
-from ultrares.scene.tile import Tiler, write_tiles
-from ultrares.scene.upscale import aoi_window
-from ultrares.scene.windows import whole
-from ultrares.scene.zarr_layout import is_zarr
-from ultrares.scene.zarr_sink import layout_for
+from ultrares.scene.tile import write_tiles
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Backbone, Mode
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 __all__ = [
     "EMBEDDED",
@@ -57,6 +43,7 @@ __all__ = [
     "FolderScores",
     "Model",
     "ModelInfo",
+    "PlanReport",
     "Scores",
     "UpscaleReport",
     "check",
@@ -67,13 +54,16 @@ __all__ = [
     "load",
     "locate",
     "models",
+    "plan_scene",
     "upscale_scene",
 ]
 
 Progress = Callable[[int, int], None]
 
+_LOG = logging.getLogger(__name__)
 
-def upscale_scene(  # noqa: PLR0913, PLR0915 - its keywords are the product's options
+
+def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     source: str | Path,
     target: str | Path,
     *,
@@ -99,9 +89,14 @@ def upscale_scene(  # noqa: PLR0913, PLR0915 - its keywords are the product's op
     subdataset: str | None = None,
     bands: Sequence[int | str] | None = None,
     overwrite: bool = False,
+    restart: bool = False,
     progress: Progress | None = None,
 ) -> UpscaleReport:
     """Upscale a raster of any size into a cloud-optimised GeoTIFF or a Zarr.
+
+    Finished tiles of a GeoTIFF are kept in a hidden folder beside it until it is published. If the run ends
+    early, whatever the reason, the same call goes on from there and ends in the identical file. A Zarr, and
+    what is made with it, begins anew.
 
     Args:
         source: The scene: a file, the folder or zip file of a Sentinel-2 product, a path or URL that GDAL
@@ -140,103 +135,128 @@ def upscale_scene(  # noqa: PLR0913, PLR0915 - its keywords are the product's op
         bands: Numbers from 1 or names of the bands to upscale; None for all, or all that show light in a
             Sentinel-2 product.
         overwrite: Whether existing files may be replaced.
-        progress: Called with the output pixels done and their total.
+        restart: Throw away what an earlier run left unfinished.
+        progress: Called with the output pixels done and their total, after each tile that is kept; what it
+            raises ends the run between two tiles.
 
     Raises:
         UltraresError: Something cannot be done; the message says what, where and what to do.
     """
     start = time.monotonic()
-    files = _Files.found(
-        source, asset, target, uncertainty, evidence, reference, stac=stac, overwrite=overwrite
+    hands = Hands(workers, scheduler)
+    hands.check()
+    raster, variable, item = found(source, asset)
+    files = Files(
+        raster, variable, target, uncertainty, evidence, reference, item, stac, overwrite, restart
     )
-    hands, wanted = Hands(workers, scheduler), Wanted(scale, gsd, like)
-    for asked in (hands, wanted, files):
+    options = Options(
+        _version(),
+        Wanted(scale, gsd, like),
+        mode,
+        draws,
+        uncertainty is not None,
+        evidence is not None,
+        steps,
+        seed,
+        sensor,
+        tile,
+        hands.share(parse_memory(memory)),
+        aoi,
+    )
+    for asked in (options.wanted, files, options):
         asked.check()
-    parsed, choice = parse_sensor(sensor), _choice(subdataset, bands)
-    if uncertainty is not None:
-        check_spread(mode, draws)
+    name = _name_of(model, hands)
+    inputs = Inputs(raster, variable, _choice(subdataset, bands), reference, name)
     loaded = model if isinstance(model, Model) else load(model)
-    shown = draws if mode == "perceptual" else 1
     with ExitStack() as stack:
-        scene = open_raster(files.source, files.variable, choice)
-        stack.enter_context(scene)
-        grid = wanted.on(scene.profile)
-        window, budget = aoi_window(scene.profile, aoi), hands.share(parse_memory(memory))
-        part = grid.part_over(window)
-        job = Job(
-            str(files.source),
-            grid,
-            part,
-            variable=files.variable,
-            choice=choice,
-            model=_name_of(model, hands),
-            reference=None if reference is None else str(reference),
-            mode=mode,
-            draws=draws,
-            steps=steps,
-            seed=seed,
-            sensor=sensor,
-            tile=tile_for(tile, budget, scene.bands, shown),
-            cache_bytes=cache_for(budget),
-            with_spread=uncertainty is not None,
-            with_evidence=evidence is not None,
-        )
-        route = job.route(loaded)
-        radiometry = Radiometry.of(scene)
-        guide = files.open_reference(stack, loaded, scene, radiometry)
-        tags = {
-            "ULTRARES_MODEL": loaded.name,
-            "ULTRARES_MODEL_SHA256": loaded.manifest.sha256 or "none",
-            "ULTRARES_SCALE": f"{grid.scale:.12g}",
-            "ULTRARES_GRID": BLOCKS if grid.factor else AREAS,
-            "ULTRARES_EDGES_MOVED": f"{grid.moved(whole(scene.shape)):.9g}",
-            "ULTRARES_MODE": mode,
-            "ULTRARES_DRAWS": str(draws),
-            "ULTRARES_STEPS": _steps_in_words(mode, steps),
-            "ULTRARES_SEED": str(seed),
-            "ULTRARES_SENSOR": sensor,
-            "ULTRARES_SOURCE": short_name(files.source),
-            **choice.tags(),
-            **_reference_tags(reference, guide),
-            "ULTRARES_EFFECTIVE_RESOLUTION": _effective_in_words(
-                loaded, grid, measured=(mode, sensor, reference) == ("fidelity", "box", None)
-            ),
-            "ULTRARES_VERSION": _version(),
-        }
-        profile = scene.profile.onto(grid.part(part))
-        sinks = files.open_sinks(
-            stack, scene.profile, profile, tags, shown, (job.tile, grid.factor)
-        )
-        job = replace(job, tile=sinks.tile)
-        tiler = job.tiler(loaded, route, scene, radiometry, guide)
-        sent = job.sent(Origins.of(loaded, scene, radiometry))
-        with hands.client(budget) as client:
-            _write(tiler, sinks, progress, client=client, job=sent)
+        run = Run(stack, inputs, loaded, options)
+        folder = Path(target).parent
+        refuse_what_does_not_fit(plan(run, folder, Path(target), measure=False), folder)
+        sinks = files.open_sinks(stack, run)
+        resumed = _make(run, sinks, hands, progress)
         sinks.commit()
-    seconds = time.monotonic() - start
-    height, width = profile.shape
-    return UpscaleReport(
-        target=str(target),
-        width=width,
-        height=height,
-        bands=scene.bands,
-        dtype=str(scene.dtype),
-        scale=grid.scale if grid.factor is None else grid.factor,
-        model=loaded.name,
-        mode=mode,
-        sensor=sensor,
-        seed=seed,
-        draws=draws,
-        seconds=seconds,
-        megapixels_per_second=height * width / 1e6 / seconds,
-        radiometry=_radiometry_in_words(parsed, grid),
-        moved=grid.part(part).moved(window),
-        reference=None if reference is None else str(reference),
-        uncertainty=None if uncertainty is None else str(uncertainty),
-        evidence=None if evidence is None else str(evidence),
-        stac=str(files.item_target) if stac else None,
-        reference_shift=None if guide is None else _shift_of(guide),
+    return _report(run, files, resumed, time.monotonic() - start)
+
+
+def plan_scene(  # noqa: PLR0913 - its keywords are the product's options
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    scale: float | None = None,
+    gsd: float | None = None,
+    like: str | Path | None = None,
+    model: str | Path | Model | Backbone | None = None,
+    reference: str | Path | None = None,
+    mode: Mode = "fidelity",
+    draws: int = 1,
+    uncertainty: str | Path | None = None,
+    evidence: str | Path | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    sensor: str = "box",
+    tile: int | None = None,
+    memory: str | int | None = None,
+    aoi: tuple[float, float, float, float] | None = None,
+    asset: str | None = None,
+    subdataset: str | None = None,
+    bands: Sequence[int | str] | None = None,
+    measure: bool = True,
+) -> PlanReport:
+    """Say what :func:`upscale_scene` with the same arguments would make, and what it would take.
+
+    Nothing is written. What it takes is estimated; how long, measured for some seconds on this device.
+
+    Args:
+        source: The scene.
+        target: The result; None plans for the current folder.
+        scale: As for :func:`upscale_scene`, and so are the others that are not named here.
+        gsd: See there.
+        like: See there.
+        model: See there.
+        reference: See there.
+        mode: See there.
+        draws: See there.
+        uncertainty: See there.
+        evidence: See there.
+        steps: See there.
+        seed: See there.
+        sensor: See there.
+        tile: See there.
+        memory: See there.
+        aoi: See there.
+        asset: See there.
+        subdataset: See there.
+        bands: See there.
+        measure: Whether to measure how long it takes.
+
+    Raises:
+        UltraresError: Something cannot be done; what does not fit is no error here, but said in the report.
+    """
+    options = Options(
+        _version(),
+        Wanted(scale, gsd, like),
+        mode,
+        draws,
+        uncertainty is not None,
+        evidence is not None,
+        steps,
+        seed,
+        sensor,
+        tile,
+        memory,
+        aoi,
     )
+    for asked in (options.wanted, options):
+        asked.check()
+    path = None if target is None else Path(target)
+    folder = Path() if path is None else path.parent
+    if not folder.is_dir():
+        raise OutputError(f"{target} cannot be written: folder {folder} does not exist")
+    raster, variable, _ = found(source, asset)
+    inputs = Inputs(raster, variable, _choice(subdataset, bands), reference)
+    loaded = model if isinstance(model, Model) else load(model)
+    with ExitStack() as stack:
+        return plan(Run(stack, inputs, loaded, options), folder, path, measure=measure)
 
 
 def check(sr: str | Path, lr: str | Path) -> CheckReport:
@@ -288,217 +308,58 @@ def describe_raster(
         return scene.describe()
 
 
-@dataclass(frozen=True)
-class _Sinks:
-    """Where the pixels of a run go.
+def _make(run: Run, sinks: Sinks, hands: Hands, progress: Progress | None) -> int:
+    """Have the tiles made that are not there yet, by this process or by others, and written here.
 
-    Attributes:
-        tile: Output pixels a side that are best written at once.
-        product: Of the result.
-        spread: Of the uncertainty.
-        layers: Of what else was asked for, by name.
-        item: The STAC item of all of them.
+    Returns:
+        How many were there.
     """
-
-    tile: int
-    product: FileSink
-    spread: FileSink | None
-    layers: dict[str, FileSink]
-    item: StacFile | None
-
-    def commit(self) -> None:
-        """Publish all: the product after what goes with it, the item after all that it names."""
-        before = [*([] if self.spread is None else [self.spread]), *self.layers.values()]
-        after = [] if self.item is None else [self.item]
-        commit_together(*before, self.product, *after)
-
-
-@dataclass(frozen=True)
-class _Files:
-    """The files of a run: what is read, and what is written."""
-
-    source: str | Path
-    variable: str | None
-    target: str | Path
-    uncertainty: str | Path | None
-    evidence: str | Path | None
-    reference: str | Path | None
-    item: str | Path | None
-    stac: bool
-    overwrite: bool
-
-    @classmethod
-    def found(
-        cls,
-        source: str | Path,
-        asset: str | None,
-        target: str | Path,
-        uncertainty: str | Path | None,
-        evidence: str | Path | None,
-        reference: str | Path | None,
-        *,
-        stac: bool,
-        overwrite: bool,
-    ) -> _Files:
-        """The files of a run, the raster of a STAC item found."""
-        item = source if is_item(source) else None
-        if item is not None:
-            source, asset = asset_path(item, asset), None
-        return cls(source, asset, target, uncertainty, evidence, reference, item, stac, overwrite)
-
-    @property
-    def item_target(self) -> Path:
-        """Where the STAC item goes."""
-        return Path(self.target).with_suffix(".json")
-
-    @property
-    def outputs(self) -> list[str | Path]:
-        """All that is written."""
-        item = self.item_target if self.stac else None
-        paths = (self.target, self.uncertainty, self.evidence, item)
-        return [path for path in paths if path is not None]
-
-    def check(self) -> None:
-        """Refuse, before any work, outputs that cannot be written or would replace what is read."""
-        inputs = [path for path in (self.source, self.item, self.reference) if path is not None]
-        for output in self.outputs:
-            for file in inputs:
-                check_target(file, output, overwrite=self.overwrite)
-        names = {"uncertainty": self.uncertainty, "evidence": self.evidence}
-        taken = [Path(self.target).resolve()]
-        for name, path in names.items():
-            if path is None:
-                continue
-            if Path(path).resolve() in taken:
-                raise OutputError(
-                    f"{path} cannot hold both the result and its {name}; choose another name for the {name}"
-                )
-            taken.append(Path(path).resolve())
-
-    def open_reference(
-        self, stack: ExitStack, model: Model, scene: Raster, radiometry: Radiometry
-    ) -> RasterReference | None:
-        """The reference on the scene, if there is one."""
-        if self.reference is None:
-            return None
-        check_overlap(self.reference, scene)
-        model.check_takes_reference()
-        return stack.enter_context(open_reference(self.reference, scene, radiometry))
-
-    def open_sinks(
-        self,
-        stack: ExitStack,
-        scene: SceneProfile,
-        profile: SceneProfile,
-        tags: dict[str, str],
-        draws: int,
-        tile: tuple[int, int | None],
-    ) -> _Sinks:
-        """Sinks of the result and of all else that is asked for.
-
-        Args:
-            stack: Closes them.
-            scene: Profile of the scene.
-            profile: Of the result.
-            tags: Provenance.
-            draws: Number of draws.
-            tile: Side of a tile, and output pixels per scene pixel where that is whole.
-        """
-        layout = layout_for(*tile) if any(map(is_zarr, self.outputs)) else None
-
-        def opened(path: str | Path, profile: SceneProfile, content: str) -> FileSink:
-            sink = open_sink(
-                path,
-                profile,
-                tags | {"ULTRARES_CONTENT": content},
-                overwrite=self.overwrite,
-                layout=layout,
-            )
-            stack.enter_context(sink)
-            return sink
-
-        product = opened(self.target, profile, "scene" if draws == 1 else f"mean of {draws} draws")
-        spread, layers, item = None, {}, None
-        if self.uncertainty is not None:
-            content = f"{SPREAD} of {draws} draws"
-            spread = opened(self.uncertainty, profile.of_spread(), content)
-        if self.evidence is not None:
-            layers[EVIDENCE] = opened(
-                self.evidence, profile_of_evidence(profile), EVIDENCE_IN_WORDS
-            )
-        if self.stac:
-            item = self.stac_file(scene, profile, tags, product, spread, layers)
-            stack.enter_context(item)
-        return _Sinks(tile[0] if layout is None else layout.shard, product, spread, layers, item)
-
-    def stac_file(
-        self,
-        scene: SceneProfile,
-        profile: SceneProfile,
-        tags: dict[str, str],
-        sink: FileSink,
-        spread: FileSink | None,
-        layers: dict[str, FileSink],
-    ) -> StacFile:
-        """The STAC item of all that is written."""
-        written = [Written("product", sink, profile, "The finer scene", ("data",))]
-        if spread is not None:
-            title = "Standard deviation of the draws"
-            roles = ("metadata", "uncertainty")
-            written.append(Written("uncertainty", spread, profile.of_spread(), title, roles))
-        for name, layer in layers.items():
-            title = "How much the input does not explain"
-            roles = ("metadata", name)
-            written.append(Written(name, layer, profile_of_evidence(profile), title, roles))
-        said = None if self.item is None else item_times(self.item)
-        origins = ItemOrigins(
-            source=str(self.source),
-            item=None if self.item is None else str(self.item),
-            times=said or times_of(scene, str(self.source)),
-            model=_model_facts(tags),
-            version=tags["ULTRARES_VERSION"],
-            lineage=_lineage(tags),
-        )
-        return StacFile(self.item_target, written, origins, overwrite=self.overwrite)
-
-
-def _lineage(tags: dict[str, str]) -> str:
-    return (
-        f"{tags['ULTRARES_SOURCE']} made finer by {tags['ULTRARES_SCALE']} with ultrares "
-        f"{tags['ULTRARES_VERSION']}, model {tags['ULTRARES_MODEL']}, mode {tags['ULTRARES_MODE']}"
-    )
-
-
-def _model_facts(tags: dict[str, str]) -> dict[str, Any]:
-    """What made a product, for its STAC item."""
-    options = ("SCALE", "MODE", "DRAWS", "STEPS", "SEED", "SENSOR", "REFERENCE")
-    return {
-        "name": tags["ULTRARES_MODEL"],
-        "sha256": tags["ULTRARES_MODEL_SHA256"],
-        "task": "super-resolution",
-        "effective_resolution": tags["ULTRARES_EFFECTIVE_RESOLUTION"],
-        "hyperparameters": {name.lower(): tags[f"ULTRARES_{name}"] for name in options},
+    tiler, skip = run.tiler(sinks.tile), sinks.finished
+    if skip:
+        _LOG.info("resuming: %d of %d tiles are there", len(skip), len(tiler.places))
+    others: dict[str, Any] = {
+        "spread": sinks.spread,
+        "layers": sinks.layers,
+        "skip": skip,
+        "on_progress": progress,
     }
+    if not hands or len(skip) == len(tiler.places):
+        write_tiles(tiler, sinks.product, **others)
+        return len(skip)
+    job = run.job_for_others(sinks.tile)
+    with hands.client(run.budget.memory) as client:
+        assert client is not None, "there are hands, and so a client"
+        write_tiles_from_workers(client, job, tiler.places, sinks.product, **others)
+    return len(skip)
 
 
-def _write(
-    tiler: Tiler, sinks: _Sinks, progress: Progress | None, *, client: Client | None, job: Job
-) -> None:
-    """Have all tiles made, by a cluster's workers if there is a client of one, and written here."""
-    if client is None:
-        write_tiles(
-            tiler, sinks.product, spread=sinks.spread, layers=sinks.layers, on_progress=progress
-        )
-    else:
-        write_tiles_from_workers(
-            client,
-            job,
-            tiler.places,
-            sinks.product,
-            spread=sinks.spread,
-            layers=sinks.layers,
-            on_progress=progress,
-        )
+def _report(run: Run, files: Files, resumed: int, seconds: float) -> UpscaleReport:
+    """What was done."""
+    grid, options = run.grid, run.options
+    height, width = run.profile.shape
+    return UpscaleReport(
+        target=str(files.target),
+        width=width,
+        height=height,
+        bands=run.scene.bands,
+        dtype=str(run.scene.dtype),
+        scale=grid.scale if grid.factor is None else grid.factor,
+        model=run.model.name,
+        mode=options.mode,
+        sensor=options.sensor,
+        seed=options.seed,
+        draws=options.draws,
+        seconds=seconds,
+        megapixels_per_second=height * width / 1e6 / seconds,
+        radiometry=_radiometry_in_words(run.sensor, grid),
+        moved=grid.part(run.part).moved(run.window),
+        reference=None if files.reference is None else str(files.reference),
+        uncertainty=None if files.uncertainty is None else str(files.uncertainty),
+        evidence=None if files.evidence is None else str(files.evidence),
+        stac=str(files.item_target) if files.stac else None,
+        reference_shift=None if run.guide is None else shift_of(run.guide),
+        resumed=resumed,
+    )
 
 
 def _name_of(model: str | Path | Model | Backbone | None, hands: Hands) -> str | None:
@@ -520,34 +381,6 @@ def _radiometry_in_words(sensor: SensorModel, grid: TargetGrid) -> str:
     if not isinstance(sensor, Box):
         return f"held to {sensor.name}"
     return "area means kept" if grid.factor is None else "block means exact"
-
-
-def _effective_in_words(model: Model, grid: TargetGrid, *, measured: bool) -> str:
-    """What the card says, for it cannot be measured without the truth: invented sharpness is sharp, too."""
-    pixel = model.effective_pixel(grid.factor) if measured and grid.factor else None
-    return "not measured" if pixel is None else f"{pixel:g} output pixels, by the model's card"
-
-
-def _steps_in_words(mode: Mode, steps: int | None) -> str:
-    if mode == "fidelity":
-        return "none"
-    return "the model's own" if steps is None else str(steps)
-
-
-def _reference_tags(reference: str | Path | None, guide: RasterReference | None) -> dict[str, str]:
-    """Where details came from; said in any case, or a scene that was made with one would pass its own on."""
-    if reference is None or guide is None:
-        return {"ULTRARES_REFERENCE": "none", "ULTRARES_REFERENCE_SHIFT": "none"}
-    rows, cols = _shift_of(guide)
-    return {
-        "ULTRARES_REFERENCE": short_name(reference),
-        "ULTRARES_REFERENCE_SHIFT": f"{rows:.4g},{cols:.4g}",
-    }
-
-
-def _shift_of(guide: RasterReference) -> tuple[float, float]:
-    rows, cols = guide.shift
-    return float(rows), float(cols)
 
 
 def _choice(subdataset: str | None, bands: Sequence[int | str] | None) -> Choice:

@@ -18,6 +18,7 @@ from ultrares.methods.route import Route
 from ultrares.methods.shelves import EMBEDDED
 from ultrares.model import Model, tiler_along
 from ultrares.scene.choice import ALL_OF_IT, Choice
+from ultrares.scene.halving import HalvingTiler
 from ultrares.scene.opening import Raster, open_raster
 from ultrares.scene.pyramid import DEFAULT_CACHE
 from ultrares.scene.radiometry import Radiometry
@@ -76,7 +77,8 @@ class Job:
         steps: Denoiser calls per level of a sample.
         seed: Seed of the samples.
         sensor: ``box``, ``bicubic`` or ``mtf:VALUE``.
-        tile: Output pixels a side that are made at once; affects memory and time only.
+        tile: Output pixels a side of a tile; affects memory and time only.
+        piece: Output pixels a side of the pieces that a tile is made in to begin with; None for all of it.
         cache_bytes: What computed cells may keep; affects time only.
         with_spread: Whether tiles have the standard deviation of the draws.
         with_evidence: Whether tiles have the layer of what the scene does not explain.
@@ -96,6 +98,7 @@ class Job:
     seed: int = 0
     sensor: str = "box"
     tile: int = 512
+    piece: int | None = None
     cache_bytes: int = DEFAULT_CACHE
     with_spread: bool = False
     with_evidence: bool = False
@@ -128,8 +131,8 @@ class Job:
         radiometry: Radiometry,
         reference: Reference | None,
     ) -> Tiler:
-        """What makes the tiles, from parts that are open already."""
-        return tiler_along(
+        """What makes the tiles, from parts that are open already, in pieces where memory is short."""
+        tiler = tiler_along(
             route,
             scene,
             self.grid,
@@ -144,6 +147,8 @@ class Job:
             with_evidence=self.with_evidence,
             widening=model.widening,
         )
+        in_blocks = self.grid.factor if self.grid.covers(scene.shape) else None
+        return HalvingTiler(tiler, step=in_blocks, largest=self.piece or self.tile)
 
     @contextmanager
     def open(self) -> Iterator[Tiler]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.errors import InputError, ModelError, OptionError, ReferenceImageError
 from ultrares.methods.area_average import AreaAverage
 from ultrares.methods.cascade import Condition, cascade, number_of_levels
@@ -55,6 +56,7 @@ class Model:
         self._operator = saved if isinstance(saved, SavedOperator) else None
         self._residual = residual
         self._one_step = one_step
+        self._variant = ("one step" if one_step else "all") if residual else "levels only"
 
     @property
     def name(self) -> str:
@@ -80,6 +82,31 @@ class Model:
             return None
         return self.manifest.effective_pixel.get(int(scale)) if scale == int(scale) else None
 
+    def identity(self, route: Route) -> dict[str, str] | None:
+        """All that a result depends on beside the scene and the options, in words.
+
+        Args:
+            route: How the scale is reached.
+
+        Returns:
+            None where weights have no checksum, so that nobody can tell whether they are the same.
+        """
+        nets = [self._operator] if self._operator is not None else list(self._solvers)
+        checksums = [self.manifest.sha256]
+        if route.last is not None and self._operator is None and self._residual is not None:
+            checksums.append(self._residual().manifest.sha256)
+        weightless = [type(solver.backbone) is BicubicBackbone for solver in self._solvers]
+        if None in checksums and not (weightless and all(weightless)):
+            return None
+        return {
+            "model": self.name,
+            "weights": " and ".join(str(checksum) for checksum in checksums),
+            "parts": self._variant,
+            "precision": " and ".join(sorted({_precision(net) for net in nets})),
+            "device": " and ".join(sorted({_device(net.device) for net in nets})),
+            "torch": torch.__version__,
+        }
+
     def with_parts(self, part: Part, *, one_step: bool = False) -> Model:
         """The same model with parts of Algorithm 2 switched off, as in Table 5 of the paper.
 
@@ -99,7 +126,11 @@ class Model:
             solver.with_parts(part) for solver in self._solvers if isinstance(solver, CSPWaveDiffUR)
         )
         assert isinstance(self.manifest, Manifest)
-        return Model(SavedModel(self.manifest, solvers), one_step=one_step, residual=self._residual)
+        model = Model(
+            SavedModel(self.manifest, solvers), one_step=one_step, residual=self._residual
+        )
+        model._variant = f"{part} of {model._variant}"
+        return model
 
     def without_residual(self) -> Model:
         """The same model, making one level more instead of an operator's step where no level reaches a scale.
@@ -423,6 +454,21 @@ def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the calle
         with_evidence=with_evidence,
         widening=widening,
     )
+
+
+def _precision(net: Any) -> str:
+    """How a network convolves."""
+    inner = getattr(net, "backbone", net)
+    return "bf16" if getattr(inner, "autocast", False) else "fp32"
+
+
+def _device(name: str) -> str:
+    """The kind of a device, for another kind rounds otherwise."""
+    if name.startswith("cuda"):
+        return torch.cuda.get_device_name(name)
+    if name.startswith("cpu"):
+        return f"cpu with {torch.backends.cpu.get_cpu_capability()}"
+    return name
 
 
 def check_spread(mode: Mode, draws: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 import ultrares
 from ultrares.cli.app import main
 from ultrares.errors import ModelError
+from ultrares.reports import PlanReport
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,30 @@ class FakeUpscaleReport:
     stac: str | None = None
     reference_shift: tuple[float, float] | None = None
     moved: float = 0.0
+    resumed: int = 0
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
+
+
+FAKE_PLAN = PlanReport(
+    1404,
+    1408,
+    6,
+    "uint8",
+    4,
+    "double",
+    512,
+    9,
+    10**9,
+    2 * 10**9,
+    "machine",
+    10**7,
+    10**7,
+    10**9,
+    0.5,
+    1.0,
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +111,7 @@ class FakeApi:
         """The double as a module in the form of ``ultrares.api``."""
         answers: dict[str, Callable[..., object]] = {
             "upscale_scene": self._upscale_scene,
+            "plan_scene": lambda *_, **__: FAKE_PLAN,
             "check": lambda *_: FakeCheckReport(self.problems),
             "degrade": lambda _, target, **options: FakeDegradeReport(
                 str(target), sensor=options["sensor"]

@@ -44,6 +44,7 @@ def test_upscale_ends_in_one_line(run, api):
         "subdataset": None,
         "bands": None,
         "overwrite": False,
+        "restart": False,
     }
 
 
@@ -82,6 +83,7 @@ def test_upscale_hands_every_option_on(run, api):
         "subdataset": "20m",
         "bands": ["B05", "6"],
         "overwrite": True,
+        "restart": False,
     }
 
 
@@ -101,6 +103,41 @@ def test_upscale_names_the_other_files(run):
         "(0 DN), details from r.tif moved by +0.25 rows -1.50 columns, standard deviation of 8 draws "
         "in std.tif, COG, 12.3 s\n" in outcome.stdout
     )
+
+
+def test_plan_hands_the_options_of_upscale_on(run, api):
+    outcome = run(
+        *[
+            "plan",
+            "in.tif",
+            "out.tif",
+            "--scale",
+            "4",
+            "--draws",
+            "8",
+            "--memory",
+            "4GB",
+            "--tile",
+            "64",
+        ]
+    )
+    assert outcome.status == 0
+    assert outcome.stdout.splitlines()[-2:] == ["time       30.0 minutes at 1.00 MPix/s", "fits"]
+    ((name, arguments, options),) = api.calls
+    assert (name, arguments) == ("plan_scene", (Path("in.tif"), Path("out.tif")))
+    run("upscale", "in.tif", "out.tif", "--scale", "4")
+    assert set(api.calls[1][2]) - set(options) == {"overwrite", "restart", "progress"}
+    assert (options["scale"], options["draws"], options["memory"], options["tile"]) == (
+        4.0,
+        8,
+        "4GB",
+        64,
+    )
+
+
+@pytest.mark.usefixtures("api")
+def test_plan_as_json_says_whether_it_fits(run):
+    assert json.loads(run("plan", "in.tif", "--scale", "4", "--json").stdout)["fits"] is True
 
 
 def test_check_is_silent_on_stderr_when_all_is_well(run, api):

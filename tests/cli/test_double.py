@@ -28,6 +28,7 @@ def test_reports_have_the_same_fields(double, original):
     "arguments",
     [
         ("upscale", "in.tif", "out.tif", "--scale", "4"),
+        ("plan", "in.tif", "--gsd", "2"),
         ("check", "sr.tif", "lr.tif"),
         ("degrade", "in.tif", "out.tif", "--scale", "4"),
         ("info", "in.tif"),

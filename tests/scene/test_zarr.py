@@ -279,7 +279,7 @@ def test_damage_before_publication_is_noticed(
 
         def spoil(sink: ZarrSink, kind: str = kind) -> None:
             make(sink)
-            shard = next(path for path in (sink.finished / "image" / "c").rglob("*/0/0"))
+            shard = next(path for path in (sink.product / "image" / "c").rglob("*/0/0"))
             shard.unlink() if kind == "gone" else shard.write_bytes(shard.read_bytes()[:-9])
 
         monkeypatch.setattr(ZarrSink, "_consolidate", spoil)

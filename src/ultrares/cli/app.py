@@ -16,19 +16,20 @@ from ultrares.cli.doctor import doctor
 from ultrares.cli.evaluate import evaluate
 from ultrares.cli.info import info
 from ultrares.cli.models import models
+from ultrares.cli.plan import plan
 from ultrares.cli.train import train
 from ultrares.cli.upscale import upscale
 
 app = typer.Typer(
     name="ultrares",
     help="Make remote-sensing scenes finer, with exact radiometry.",
-    epilog="Exit status: 0 done, 1 failed with one sentence on stderr, 2 wrong usage.",
+    epilog="Exit status: 0 done, 1 failed with one sentence on stderr, 2 wrong usage, or a plan that does not fit.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (upscale, check, evaluate, info, models, doctor, degrade, train, benchmark):
+for command in (upscale, plan, check, evaluate, info, models, doctor, degrade, train, benchmark):
     app.command()(command)
 
 

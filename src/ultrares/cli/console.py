@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -64,6 +65,40 @@ def _harmless(text: str) -> str:
     )
 
 
+class Stopped(SystemExit):
+    """A run that was asked to end, and what has become of its work.
+
+    Args:
+        number: The signal's.
+        sentence: What to tell the user.
+    """
+
+    def __init__(self, number: int, sentence: str) -> None:
+        super().__init__(128 + number)
+        self.sentence = sentence
+
+
+class _Notes(logging.Handler):
+    """Says on stderr what the library logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
+
+
+@contextmanager
+def _notes_on_stderr() -> Iterator[None]:
+    """Show what the Python face notes by the way while the block runs."""
+    logger, notes = logging.getLogger("ultrares.api"), _Notes()
+    level = logger.level
+    logger.addHandler(notes)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(notes)
+        logger.setLevel(level)
+
+
 @contextmanager
 def sentences() -> Iterator[None]:
     """Turn every exception into one sentence on stderr and an exit status.
@@ -75,9 +110,12 @@ def sentences() -> Iterator[None]:
     """
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _notes_on_stderr():
             warnings.showwarning = _show_warning
             yield
+    except Stopped as stop:
+        complain(stop.sentence)
+        raise
     except SystemExit as stop:
         # typer turns Ctrl-C inside a command into this status, without a word
         if stop.code == 130:

@@ -8,6 +8,8 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from ultrares.types import Mode
+
 
 class Bounds(NamedTuple):
     """A rectangle in the units of a scene's coordinate reference system."""
@@ -51,6 +53,10 @@ Subdataset = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Which raster of a container, such as 20m; or its number."),
 ]
+Asset = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="Which asset of a STAC item, or variable of a Zarr."),
+]
 Bands = Annotated[
     str | None,
     typer.Option(metavar="B,B,...", help="Which bands, by numbers from 1 or names such as B8A."),
@@ -58,3 +64,53 @@ Bands = Annotated[
 OutputPath = Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+Scale = Annotated[
+    float | None,
+    typer.Option(help="Output pixels per input pixel, along one side: any number to 128."),
+]
+Gsd = Annotated[
+    float | None,
+    typer.Option(metavar="SIZE", help="Or the size of an output pixel, in units of the CRS."),
+]
+Like = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Or a raster whose grid the output shall lie on."),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        help="A name from `ultrares models`, a folder, a hub id, or another network's file."
+    ),
+]
+ReferencePath = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A finer image of the same place, to learn details from."),
+]
+ModeName = Annotated[Mode, typer.Option(help="The most probable scene, or one with drawn detail.")]
+Draws = Annotated[int, typer.Option(min=1, help="Samples to average in perceptual mode.")]
+UncertaintyPath = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Also write the standard deviation of the draws."),
+]
+EvidencePath = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Also write how much of the detail is invented."),
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="Diffusion steps of each level.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same file.")]
+Sensor = Annotated[str, typer.Option(help="How a pixel gathers light: box, bicubic or mtf:VALUE.")]
+TileSide = Annotated[
+    int | None, typer.Option(min=1, help="Output pixels a side that are written at once.")
+]
+Memory = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Memory to stay within, like 4GB.")
+]
+Area = Annotated[
+    Bounds | None,
+    typer.Option(
+        parser=parse_bounds,
+        metavar='"LEFT BOTTOM RIGHT TOP"',
+        help="The part of the scene to upscale, in the units of its CRS.",
+    ),
+]

@@ -9,17 +9,30 @@ import typer
 
 from ultrares.cli.console import say, say_json
 from ultrares.cli.options import (
+    Area,
     AsJson,
+    Asset,
     Bands,
-    Bounds,
+    Draws,
+    EvidencePath,
+    Gsd,
     InputPath,
+    Like,
+    Memory,
+    ModelName,
+    ModeName,
     OutputPath,
     Overwrite,
+    ReferencePath,
+    Scale,
+    Seed,
+    Sensor,
+    Steps,
     Subdataset,
+    TileSide,
+    UncertaintyPath,
     parse_bands,
-    parse_bounds,
 )
-from ultrares.types import Mode
 
 if TYPE_CHECKING:
     from ultrares.reports import UpscaleReport
@@ -29,61 +42,21 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
     source: InputPath,
     target: OutputPath,
     *,
-    scale: Annotated[
-        float | None,
-        typer.Option(help="Output pixels per input pixel, along one side: any number to 128."),
-    ] = None,
-    gsd: Annotated[
-        float | None,
-        typer.Option(metavar="SIZE", help="Or the size of an output pixel, in units of the CRS."),
-    ] = None,
-    like: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Or a raster whose grid the output shall lie on."),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="A name from `ultrares models`, a folder, a hub id, or another network's file."
-        ),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="A finer image of the same place, to learn details from."
-        ),
-    ] = None,
-    mode: Annotated[
-        Mode, typer.Option(help="The most probable scene, or one with drawn detail.")
-    ] = "fidelity",
-    draws: Annotated[int, typer.Option(min=1, help="Samples to average in perceptual mode.")] = 1,
-    uncertainty: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also write the standard deviation of the draws."),
-    ] = None,
-    evidence: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also write how much of the detail is invented."),
-    ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Diffusion steps of each level.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
-    sensor: Annotated[
-        str, typer.Option(help="How a pixel gathers light: box, bicubic or mtf:VALUE.")
-    ] = "box",
-    tile: Annotated[
-        int | None, typer.Option(min=1, help="Output pixels a side that are written at once.")
-    ] = None,
-    memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Memory to stay within, like 4GB.")
-    ] = None,
-    aoi: Annotated[
-        Bounds | None,
-        typer.Option(
-            parser=parse_bounds,
-            metavar='"LEFT BOTTOM RIGHT TOP"',
-            help="The part of the scene to upscale, in the units of its CRS.",
-        ),
-    ] = None,
+    scale: Scale = None,
+    gsd: Gsd = None,
+    like: Like = None,
+    model: ModelName = None,
+    reference: ReferencePath = None,
+    mode: ModeName = "fidelity",
+    draws: Draws = 1,
+    uncertainty: UncertaintyPath = None,
+    evidence: EvidencePath = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    sensor: Sensor = "box",
+    tile: TileSide = None,
+    memory: Memory = None,
+    aoi: Area = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Let so many processes make the tiles; one for each GPU."),
@@ -95,16 +68,16 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             help="Let a dask.distributed cluster do it, like tcp://127.0.0.1:8786.",
         ),
     ] = None,
-    asset: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="Which asset of a STAC item, or variable of a Zarr."),
-    ] = None,
+    asset: Asset = None,
     stac: Annotated[
         bool, typer.Option("--stac", help="Also write a STAC item, NAME.json beside OUT.")
     ] = False,
     subdataset: Subdataset = None,
     bands: Bands = None,
     overwrite: Overwrite = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away what an earlier run left unfinished.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Make a scene finer; its block means stay those of the input."""
@@ -112,8 +85,9 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
         raise typer.BadParameter("pass exactly one of --scale, --gsd and --like")
     from ultrares import api
     from ultrares.cli.progress import progress_on_stderr
+    from ultrares.cli.stopping import stopping_between_tiles
 
-    with progress_on_stderr("upscaling") as progress:
+    with progress_on_stderr("upscaling") as shown, stopping_between_tiles(shown) as progress:
         report = api.upscale_scene(
             source,
             target,
@@ -139,6 +113,7 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             subdataset=subdataset,
             bands=parse_bands(bands),
             overwrite=overwrite,
+            restart=restart,
             progress=progress,
         )
     if json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence, Set
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -45,6 +45,7 @@ def write_tiles_from_workers(
     *,
     spread: Sink | None = None,
     layers: Mapping[str, Sink] | None = None,
+    skip: Set[Window] = frozenset(),
     on_progress: Progress | None = None,
 ) -> None:
     """Have tiles made by workers and hand them to sinks as they come; the caller commits.
@@ -56,13 +57,19 @@ def write_tiles_from_workers(
         sink: Receives pixels.
         spread: Receives the standard deviation of the draws, if the job makes it.
         layers: Receive the layers of their name, which the job must make.
-        on_progress: Called with output pixels done and their total.
+        skip: Places that the sinks have already, of an earlier run.
+        on_progress: Called with output pixels done and their total, after each tile that is stored; what it
+            raises ends the run.
 
     Raises:
         ClusterError: The cluster was lost, or a worker cannot do the job.
     """
-    total, done = sum(place.height * place.width for place in places), 0
-    for place, tile in results_from_workers(client, job, places):
+    total = sum(place.height * place.width for place in places)
+    done = sum(place.height * place.width for place in places if place in skip)
+    if done and on_progress is not None:
+        on_progress(done, total)
+    left = [place for place in places if place not in skip]
+    for place, tile in results_from_workers(client, job, left):
         assert isinstance(tile, Tile)
         write_tile(tile, sink, spread=spread, layers=layers)
         done += place.height * place.width

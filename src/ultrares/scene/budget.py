@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from ultrares.errors import OptionError
 
@@ -19,6 +20,9 @@ BYTES_PER_PIXEL_AND_BAND = 64
 BYTES_PER_DRAW = 20
 """Peak use of each further draw, in float32: at the last level, which may be twice as fine as the output,
 and at the output scale."""
+
+LARGEST_BLOCK_CACHE = 256 << 20
+"""Bytes that GDAL may keep of decoded blocks where memory is not short."""
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -68,3 +72,31 @@ def tile_for(tile: int | None, memory: int | None, bands: int, draws: int = 1) -
 def cache_for(memory: int | None) -> int:
     """Bytes that computed cells may keep in memory, all their draws counted."""
     return 512 << 20 if memory is None else max(64 << 20, (memory - SMALLEST_BUDGET) // 4)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the process may use, and how it is shared out.
+
+    Attributes:
+        memory: Bytes in all; None sets no limit.
+        cells: Of these, for computed cells.
+        blocks: Of these, for blocks of files that GDAL has decoded.
+    """
+
+    memory: int | None
+    cells: int
+    blocks: int
+
+    @classmethod
+    def of(cls, text: str | int | None) -> Budget:
+        """Share out an amount.
+
+        Raises:
+            OptionError: It is no amount of memory, or too small to work in.
+        """
+        memory = parse_memory(text)
+        blocks = LARGEST_BLOCK_CACHE
+        if memory is not None:
+            blocks = min(blocks, max(32 << 20, (memory - SMALLEST_BUDGET) // 8))
+        return cls(memory, cache_for(memory), blocks)

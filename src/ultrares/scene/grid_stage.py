@@ -62,6 +62,12 @@ class GridStage:
         pixels: NDArray[np.float32] = self._pyramid.read(0, window)[0].numpy()
         return pixels
 
+    def forget(self) -> None:
+        """Drop what is kept, and keep half as much from now on; integrals stay."""
+        self._pyramid.forget()
+        self._cache.clear()
+        self._cached, self._cache_bytes = 0, self._cache_bytes // 2
+
     @torch.inference_mode()
     def read(self, window: Window) -> NDArray[np.float32]:
         """Output pixels of a window inside the output, (N, C, h, w), in [0, 1] and a little beyond."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ultrares.errors import OptionError
+from ultrares.scene.budget import LARGEST_BLOCK_CACHE
 from ultrares.scene.choice import ALL_OF_IT, Choice
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.sink import CogSink
 from ultrares.scene.source import RasterSource
 from ultrares.scene.stac_input import asset_path, is_item
+from ultrares.scene.staging import Staging
 from ultrares.scene.zarr_layout import is_zarr
 from ultrares.scene.zarr_sink import Layout, ZarrSink
 from ultrares.scene.zarr_source import ZarrSource
@@ -55,6 +57,8 @@ def open_sink(
     *,
     overwrite: bool,
     layout: Layout | None = None,
+    staging: Callable[[], Staging] | None = None,
+    cache: int = LARGEST_BLOCK_CACHE,
 ) -> FileSink:
     """A sink of the kind that the target's name asks for.
 
@@ -64,7 +68,10 @@ def open_sink(
         tags: More metadata, for provenance.
         overwrite: Whether the target may be replaced.
         layout: Sides of the chunks and shards of a Zarr.
+        staging: Opens the folder where the tiles of a GeoTIFF are kept.
+        cache: Bytes that GDAL may keep of decoded blocks.
     """
     if is_zarr(target):
         return ZarrSink(target, profile, tags, overwrite=overwrite, layout=layout)
-    return CogSink(target, profile, tags, overwrite=overwrite)
+    held = None if staging is None else staging()
+    return CogSink(target, profile, tags, overwrite=overwrite, staging=held, cache=cache)

@@ -68,6 +68,11 @@ class Pyramid:
         factor = self._factors[level]
         return Shape(factor * self._source.shape.height, factor * self._source.shape.width)
 
+    def forget(self) -> None:
+        """Drop what is kept, and keep half as much from now on."""
+        self._cache.clear()
+        self._cached, self._cache_bytes = 0, self._cache_bytes // 2
+
     @torch.inference_mode()
     def read(self, level: int, window: Window) -> Tensor:
         """Pixels of a window of a level, (N, C, h, w); outside the scene they are mirrored."""

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
-import secrets
-import shutil
 import warnings
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetWriter
+from rasterio.windows import Window as RasterWindow
 
 from ultrares.errors import OutputError
+from ultrares.scene.budget import LARGEST_BLOCK_CACHE
 from ultrares.scene.names import exists, shown
-from ultrares.scene.profile import SceneProfile
+from ultrares.scene.profile import SceneProfile, Tags
 from ultrares.scene.source import raster_window
+from ultrares.scene.staging import Staging, sync, unwritable
 from ultrares.scene.statistics import Statistics, Tally
+from ultrares.scene.tile_file import BLOCK, encode, mosaic, note_of
 from ultrares.scene.zarr_sink import check_folder, storable
 from ultrares.types import Shape, Window
 
@@ -37,17 +43,12 @@ T = TypeVar("T")
 _FAILURES = (RasterioError, CPLE_BaseError, OSError)
 
 LONGEST_NAME = 220
-"""Bytes of the name of a result; file systems allow 255, and staging files add theirs."""
-
-BLOCK = 512
-BLOCK_CACHE = 256 << 20
-"""Bytes that GDAL may keep of decoded blocks; rasterio counts bytes where GDAL guesses the unit."""
+"""Bytes of the name of a result; file systems allow 255, and staging folders add theirs."""
 
 # Without PAM nothing is written beside the file, where a rename would lose it.
 _ENVIRONMENT: dict[str, Any] = {
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
-    "GDAL_CACHEMAX": BLOCK_CACHE,
 }
 
 
@@ -92,14 +93,18 @@ def _check_name(path: Path) -> None:
 class CogSink:
     """A cloud-optimised GeoTIFF with overviews, written window by window.
 
-    Pixels go to a hidden staging file beside the target. :meth:`commit` turns it into a COG, reads that
-    back whole, compares it with what was written, and only then gives it the target's name.
+    Windows are kept as files of their own in a staging folder beside the target, so that whatever ends the
+    process costs at most the window at work. :meth:`commit` makes one COG of them, in an order that does
+    not depend on how they came to be, reads that back whole, compares it with what was written, and only
+    then gives it the target's name.
 
     Args:
         target: Path of the result.
         profile: Size, type, place and metadata of the result.
         tags: More metadata, for provenance.
         overwrite: Whether the target may be replaced.
+        staging: Where windows are kept, which the sink closes; None for a folder that nobody can go on with.
+        cache: Bytes that GDAL may keep of decoded blocks; rasterio counts bytes where GDAL guesses the unit.
 
     Raises:
         OutputError: Something cannot be written, now or later.
@@ -112,20 +117,20 @@ class CogSink:
         tags: Mapping[str, str] | None = None,
         *,
         overwrite: bool = False,
+        staging: Staging | None = None,
+        cache: int = LARGEST_BLOCK_CACHE,
     ) -> None:
         self._target = Path(target)
         self._profile = profile
         self._overwrite = overwrite
-        token = secrets.token_hex(4)
-        self._staging = self._target.with_name(f".{self._target.name}.{token}.part")
-        self._cog = self._target.with_name(f".{self._target.name}.{token}.cog.part")
-        self._replaced = self._target.with_name(f".{self._target.name}.{token}.old.part")
-        self._written: list[tuple[Window, int]] = []
         self._tallies = [Tally() for _ in profile.bands]
-        self._environment = rasterio.Env(**_ENVIRONMENT)
+        self._counted: set[Window] = set()
+        self._environment = rasterio.Env(**_ENVIRONMENT, GDAL_CACHEMAX=cache)
         self._environment.__enter__()
+        self._staging: Staging | None = None
         try:
-            self._dataset = self._guarded(lambda: self._create(dict(tags or {})))
+            self._staging = staging or Staging(target)
+            self._template = self._guarded(lambda: self._describe(dict(tags or {})))
         except BaseException:
             self._discard()
             raise
@@ -136,28 +141,41 @@ class CogSink:
         return self._target
 
     @property
+    def product(self) -> Path:
+        """Where the result is, complete, once it is prepared; after :meth:`publish` that is the target."""
+        return self._target if self._held.published else self._cog
+
+    @property
     def statistics(self) -> list[Statistics | None]:
-        """What each band's valid pixels are like, of all that was written; None where there is none."""
+        """What each band's valid pixels are like, of all that is stored; None where there is none."""
+        for window in sorted(self.finished - self._counted):
+            # An earlier run made it, and noted what it counted.
+            self._count(window, _tallies(note_of(self._held.path(window))))
         return [tally.statistics() for tally in self._tallies]
 
     @property
-    def finished(self) -> Path:
-        """Where the result is, complete, between :meth:`prepare` and :meth:`publish`."""
-        return self._cog
+    def finished(self) -> Set[Window]:
+        """The windows that are stored, by this sink or by one before it."""
+        return self._held.finished.keys()
 
     def write(self, window: Window, array: np.ndarray, valid: np.ndarray) -> None:
         """Store pixels (C, h, w) and their validity at a window of the result."""
-
-        def store() -> None:
-            self._dataset.write(array, window=raster_window(window))
-            if self._profile.masked:
-                mask = valid.any(axis=0).astype(np.uint8) * np.uint8(255)
-                self._dataset.write_mask(mask, window=raster_window(window))
-
-        self._guarded(store)
-        self._written.append((window, self._checksum(array, valid)))
-        for tally, band, usable in zip(self._tallies, array, valid, strict=True):
+        mask = np.asarray(valid.any(axis=0)) if self._profile.masked else None
+        mark = f"{self._checksum(array, valid):08x}"
+        tallies = [Tally() for _ in self._profile.bands]
+        for tally, band, usable in zip(tallies, array, valid, strict=True):
             tally.add(band, usable)
+        data = encode(array, mask, json.dumps([tally.terms() for tally in tallies]))
+        self._guarded(lambda: self._held.store(window, data, mark))
+        self._count(window, tallies)
+
+    def _count(self, window: Window, tallies: Sequence[Tally]) -> None:
+        """Add to the statistics what a window holds, which may be stored more than once."""
+        if window in self._counted:
+            return
+        self._counted.add(window)
+        for all_of_it, part in zip(self._tallies, tallies, strict=True):
+            all_of_it.merge(part)
 
     def commit(self) -> None:
         """Make the COG, read it back, and publish it under the target's name.
@@ -174,10 +192,17 @@ class CogSink:
         Raises:
             OutputError: The disk is full, or the read-back differs.
         """
-        self._guarded(self._store_statistics)
-        self._guarded(self._dataset.close)
-        self._guarded(self._make_cog)
-        self._guarded(self._verify)
+        if self._held.published or self._held.verified:
+            return
+        self._check_coverage()
+        try:
+            self._guarded(self._make_cog)
+            self._guarded(self._verify)
+            self._guarded(self._held.verify)
+        except BaseException:
+            # What is wrong with it, or the room that it takes, must not meet the next attempt.
+            self._cog.unlink(missing_ok=True)
+            raise
 
     def publish(self) -> None:
         """Give the prepared COG the target's name.
@@ -185,11 +210,14 @@ class CogSink:
         Raises:
             OutputError: The target appeared meanwhile, or cannot be replaced.
         """
+        if self._held.published:
+            return
         try:
             if self._overwrite:
                 self._cog.replace(self._target)
             else:
                 rename_to_new(self._cog, self._target)
+            sync(self._target.parent)
         except FileExistsError as error:
             raise OutputError(
                 f"{self._target} appeared while the result was computed; it was left as it is"
@@ -199,17 +227,18 @@ class CogSink:
 
     def keep_replaced(self) -> None:
         """Keep what :meth:`publish` will replace, where the file system allows, until the sink is left."""
-        if self._overwrite and self._target.exists():
+        if self._overwrite and self._target.exists() and not self._held.published:
             with suppress(OSError):
-                os.link(self._target, self._replaced)
+                self._held.replaced.unlink(missing_ok=True)
+                os.link(self._target, self._held.replaced)
 
     def withdraw(self) -> None:
         """Take a published result back, and put back what it replaced if that was kept."""
-        if self._cog.exists():
+        if not self._held.published:
             # It never got its name: what bears that is somebody else's.
             return
-        if self._replaced.exists():
-            self._replaced.replace(self._target)
+        if self._held.replaced.exists():
+            self._held.replaced.replace(self._target)
         else:
             self._target.unlink(missing_ok=True)
 
@@ -223,49 +252,33 @@ class CogSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Remove every staging file; a committed target stays."""
-        with suppress(*_FAILURES):
-            self._dataset.close()
+        """Let go of the staging folder; a committed target stays."""
         self._discard()
 
     def _discard(self) -> None:
-        for path in (self._staging, self._cog, self._replaced):
-            path.unlink(missing_ok=True)
+        if self._staging is not None:
+            self._staging.close()
         self._environment.__exit__(None, None, None)
 
-    def _create(self, tags: dict[str, str]) -> DatasetWriter:
-        profile = self._profile
-        colours = [band.colorinterp for band in profile.bands]
-        rgb = colours[:3] == [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(
-                self._staging,
-                "w",
-                driver="GTiff",
-                height=profile.shape.height,
-                width=profile.shape.width,
-                count=len(profile.bands),
-                dtype=profile.dtype.name,
-                nodata=storable(profile.nodata, profile.dtype),
-                tiled=True,
-                blockxsize=BLOCK,
-                blockysize=BLOCK,
-                compress="zstd",
-                zstd_level=1,
-                predictor=_predictor(profile.dtype),
-                bigtiff="if_safer",
-                photometric="rgb" if rgb and profile.dtype in ("uint8", "uint16") else "minisblack",
-                alpha="unspecified" if ColorInterp.alpha in colours else "no",
-            )
-        _describe(dataset, profile, tags)
-        return dataset
+    @property
+    def _held(self) -> Staging:
+        assert self._staging is not None, "the sink was not opened"
+        return self._staging
 
-    def _store_statistics(self) -> None:
-        """Say what the bands are like, where that does not push out what the scene says."""
-        for index, found in enumerate(self.statistics, start=1):
-            if found is not None and self._own_items():
-                self._dataset.update_tags(index, **found.items())
+    @property
+    def _cog(self) -> Path:
+        return self._held.product
+
+    def _describe(self, tags: dict[str, str]) -> Path:
+        """All but the pixels, as a virtual raster; early, for what cannot be said must be refused early."""
+        profile = self._profile
+        path = self._held.folder / "template.vrt"
+        sparse = path.with_suffix(".tif")
+        _create(sparse, profile, tags)
+        rasterio.shutil.copy(sparse, path, driver="VRT")
+        sparse.unlink()
+        _complete(path, profile)
+        return path
 
     def _own_items(self) -> bool:
         """Whether the bands' own items are kept; GDAL 3.10 copies them or namespaces, never both."""
@@ -275,8 +288,12 @@ class CogSink:
 
     def _make_cog(self) -> None:
         wide = self._profile.dtype.itemsize == 8 and self._profile.dtype.kind in "iu"
+        whole, counted = (self._held.folder / name for name in ("mosaic.vrt", "counted.vrt"))
+        _add_statistics(self._template, counted, self.statistics if self._own_items() else [])
+        windows = sorted(self._held.finished)
+        mosaic(counted, ((each, self._held.path(each)) for each in windows), whole)
         rasterio.shutil.copy(
-            self._staging,
+            whole,
             self._cog,
             driver="COG",
             blocksize=_block(self._profile.shape.width),
@@ -288,28 +305,28 @@ class CogSink:
             bigtiff="if_safer",
             num_threads="all_cpus",
         )
-        self._staging.unlink()
+
+    def _check_coverage(self) -> None:
+        covered = sum(window.height * window.width for window in self.finished)
+        if covered != self._profile.shape.height * self._profile.shape.width:
+            raise OutputError(f"{self._target}: not every pixel was written; nothing was published")
 
     def _verify(self) -> None:
         """Read every window back from the finished file."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(self._cog)
-        covered = 0
         with dataset:
-            for window, checksum in self._written:
+            for window in sorted(self.finished):
                 array = dataset.read(window=raster_window(window))
                 valid = np.ones((1, 1, 1), dtype=bool)
                 if self._profile.masked:
                     valid = dataset.dataset_mask(window=raster_window(window))[None] > 0
-                if self._checksum(array, valid) != checksum:
+                if f"{self._checksum(array, valid):08x}" != self._held.mark(window):
                     raise OutputError(
                         f"{self._target}: {window} reads back differently from what was written; "
                         "the disk may be full or failing; nothing was published"
                     )
-                covered += window.height * window.width
-        if covered != self._profile.shape.height * self._profile.shape.width:
-            raise OutputError(f"{self._target}: not every pixel was written; nothing was published")
 
     def _checksum(self, array: np.ndarray, valid: np.ndarray) -> int:
         checksum = zlib.crc32(np.ascontiguousarray(array).data)
@@ -323,12 +340,16 @@ class CogSink:
         except OutputError:
             raise
         except _FAILURES as error:
-            free = shutil.disk_usage(self._target.parent).free
             text = str(error.__cause__ or error).strip().splitlines()
-            raise OutputError(
-                f"{self._target} cannot be written: {text[0] if text else type(error).__name__} "
-                f"({free / 1e6:.0f} MB are free in {self._target.parent}); nothing was published"
-            ) from error
+            reason = text[0] if text else type(error).__name__
+            raise OutputError(unwritable(self._target, reason) + self._kept()) from error
+
+    def _kept(self) -> str:
+        """What is not lost, for whoever makes room and goes on."""
+        if self._staging is None or not self._staging.resumable:
+            return ""
+        count = len(self._staging.finished)
+        return f", {count} finished tiles are kept, and the same command goes on with them"
 
 
 class Publishable(Protocol):
@@ -392,6 +413,86 @@ class ArraySink:
         """Nothing to publish."""
 
 
+def _create(path: Path, profile: SceneProfile, tags: dict[str, str]) -> None:
+    """A GeoTIFF without pixels that says all there is to say."""
+    colours = [band.colorinterp for band in profile.bands]
+    rgb = colours[:3] == [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dataset = rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            height=profile.shape.height,
+            width=profile.shape.width,
+            count=len(profile.bands),
+            dtype=profile.dtype.name,
+            nodata=storable(profile.nodata, profile.dtype),
+            tiled=True,
+            blockxsize=BLOCK,
+            blockysize=BLOCK,
+            sparse_ok=True,
+            bigtiff="if_safer",
+            photometric="rgb" if rgb and profile.dtype in ("uint8", "uint16") else "minisblack",
+            alpha="unspecified" if ColorInterp.alpha in colours else "no",
+        )
+    with dataset:
+        _describe(dataset, profile, tags)
+        if profile.masked:
+            dataset.write_mask(np.zeros((1, 1), np.uint8), window=RasterWindow(0, 0, 1, 1))
+
+
+def _complete(path: Path, profile: SceneProfile) -> None:
+    """Say what GDAL leaves out of a virtual raster, or rounds: namespaces, control points and scales."""
+    tree = ElementTree.parse(path)
+    root = tree.getroot()
+    _add_spaces(root, profile.tags)
+    for element, band in zip(root.findall("VRTRasterBand"), profile.bands, strict=True):
+        _add_spaces(element, band.tags)
+        for name, value in (("Scale", band.scale), ("Offset", band.offset)):
+            for found in element.findall(name):
+                found.text = repr(float(value))
+    for found, point in zip(root.findall("GCPList/GCP"), profile.gcps, strict=True):
+        for name, number in zip(("Pixel", "Line", "X", "Y", "Z"), _numbers(point), strict=True):
+            found.set(name, repr(float(number)))
+    tree.write(path)
+
+
+def _add_statistics(template: Path, path: Path, found: Sequence[Statistics | None]) -> None:
+    """Write a virtual raster that says, beside all else, what its bands are like."""
+    tree = ElementTree.parse(template)
+    for band, one in zip(tree.getroot().findall("VRTRasterBand"), found, strict=False):
+        items = {} if one is None else one.items()
+        block = next((each for each in band.findall("Metadata") if not each.get("domain")), None)
+        if block is None:
+            block = Element("Metadata")
+            band.insert(0, block)
+        for old in [each for each in block if each.get("key") in items]:
+            block.remove(old)
+        for key, value in items.items():
+            SubElement(block, "MDI", key=key).text = value
+    tree.write(path)
+
+
+def _tallies(note: str) -> list[Tally]:
+    """What a tile's bands were counted to hold, from the note in its file."""
+    return [Tally.of_terms(terms) for terms in json.loads(note)]
+
+
+def _numbers(point: GroundControlPoint) -> tuple[float, ...]:
+    return point.col, point.row, point.x, point.y, point.z or 0.0
+
+
+def _add_spaces(element: Element, spaces: Tags) -> None:
+    have = {each.get("domain", "") for each in element.findall("Metadata")}
+    for space, items in spaces.items():
+        if items and space not in have:
+            block = Element("Metadata", domain=space)
+            for key, value in items.items():
+                SubElement(block, "MDI", key=key).text = value
+            element.insert(0, block)
+
+
 def _describe(dataset: DatasetWriter, profile: SceneProfile, tags: dict[str, str]) -> None:
     """Set everything but pixels."""
     _place(dataset, profile)
@@ -427,12 +528,6 @@ def _update_tags(dataset: DatasetWriter, items: Mapping[str, str], space: str, i
         dataset.update_tags(index, ns=space or None, **items)
 
 
-def _predictor(dtype: np.dtype) -> int:
-    if dtype.kind == "f":
-        return 3
-    return 1 if dtype.itemsize == 8 else 2
-
-
 def _block(width: int) -> int:
     """Side of the result's blocks; a level as wide as a block would pass for one without tiles."""
     halves = (width / 2**level for level in range(32))
@@ -446,12 +541,10 @@ def rename_to_new(staging: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:
-        # No hard links on this file system: claim the name first, then replace the claim.
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL))
-        try:
-            staging.replace(target)
-        except BaseException:
-            target.unlink()
-            raise
+        # No hard links on this file system. An empty file that claims the name would pass for a result if
+        # the process ended now, so a moment remains in which somebody else's would be replaced.
+        if os.path.lexists(target):
+            raise FileExistsError(target) from None
+        staging.replace(target)
     else:
         staging.unlink()

@@ -95,6 +95,7 @@ class RasterSource(_Profiled):
     def __init__(self, path: str | Path, choice: Choice = ALL) -> None:
         self._path = str(path)
         self._name = shown(path)
+        self._sampled: tuple[np.ndarray, np.ndarray] | None = None
         with environment(path):
             self._dataset = open_chosen(path, choice)
         try:
@@ -131,14 +132,17 @@ class RasterSource(_Profiled):
         Raises:
             RasterError: The file is damaged, or no pixel of the whole scene is valid.
         """
-        places = squares(self._dataset, self.bands, SAMPLED_VALUES)
-        if places is None:
-            largest = min(SAMPLE_SIDE, math.isqrt(SAMPLED_VALUES // self.bands))
-            size = [min(largest, side) for side in self.shape]
-            array, valid = self._read(out_shape=(self.bands, *size))
-        else:
-            array, valid = self._gathered(places)
-        return (array, valid) if self._lit(valid).any() else self._first_valid()
+        if self._sampled is None:
+            places = squares(self._dataset, self.bands, SAMPLED_VALUES)
+            if places is None:
+                largest = min(SAMPLE_SIDE, math.isqrt(SAMPLED_VALUES // self.bands))
+                size = [min(largest, side) for side in self.shape]
+                array, valid = self._read(out_shape=(self.bands, *size))
+            else:
+                array, valid = self._gathered(places)
+            found = self._lit(valid).any()
+            self._sampled = (array, valid) if found else self._first_valid()
+        return self._sampled
 
     def describe(self) -> dict[str, Any]:
         """The raster as ultrares sees it, as plain values."""

@@ -50,6 +50,11 @@ class SquareCache:
             self._cached -= gone.pixels.nbytes + gone.valid.nbytes
         return made
 
+    def forget(self) -> None:
+        """Drop what is kept."""
+        self._cache.clear()
+        self._cached = 0
+
     def read(self, window: Window) -> Layer:
         """Pixels and validity of a window inside the output, both (C, h, w)."""
         result: Layer | None = None

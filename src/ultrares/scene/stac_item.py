@@ -249,7 +249,7 @@ def _projection(profile: SceneProfile) -> dict[str, Any]:
 
 
 def _asset(folder: Path, file: Written) -> dict[str, Any]:
-    path, finished = file.sink.target, file.sink.finished
+    path, product = file.sink.target, file.sink.product
     zarr = is_zarr(path)
     href = _within(folder, str(path)) or path.resolve().as_uri()
     said: dict[str, Any] = {
@@ -263,11 +263,11 @@ def _asset(folder: Path, file: Written) -> dict[str, Any]:
         **_projection(file.profile),
     }
     if zarr:
-        sizes = (path.stat().st_size for path in finished.rglob("*") if path.is_file())
+        sizes = (path.stat().st_size for path in product.rglob("*") if path.is_file())
         said["file:size"] = sum(sizes)
     else:
-        said["file:size"] = finished.stat().st_size
-        said["file:checksum"] = checksum(finished)
+        said["file:size"] = product.stat().st_size
+        said["file:checksum"] = checksum(product)
     return said
 
 

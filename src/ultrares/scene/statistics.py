@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +66,25 @@ class Tally:
             with np.errstate(over="ignore"):
                 squares = np.square(values.astype(np.float64))
             self._squares += exact_sum(squares[np.isfinite(squares)])
+
+    def merge(self, other: Tally) -> None:
+        """Count what another tally has counted."""
+        self._low, self._high = min(self._low, other._low), max(self._high, other._high)
+        self._count, self._seen = self._count + other._count, self._seen + other._seen
+        self._sum, self._squares = self._sum + other._sum, self._squares + other._squares
+
+    def terms(self) -> list[Any]:
+        """All that it has counted, exactly, as JSON can hold it."""
+        sums = str(self._sum), str(self._squares)
+        return [self._low, self._high, self._count, self._seen, *sums]
+
+    @classmethod
+    def of_terms(cls, terms: Sequence[Any]) -> Tally:
+        """The tally that had these terms."""
+        made = cls()
+        made._low, made._high, made._count, made._seen = terms[:4]
+        made._sum, made._squares = (Fraction(text) for text in terms[4:])
+        return made
 
     def statistics(self) -> Statistics | None:
         """What was found; None if no pixel is valid."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -59,26 +59,41 @@ class Tiler(Protocol):
         """The tile of one of ``places``."""
 
 
+class ForgetfulTiler(Tiler, Protocol):
+    """A tiler that keeps cells it has computed."""
+
+    def forget(self) -> None:
+        """Drop what is kept, and keep half as much from now on."""
+
+
 def write_tiles(
     tiler: Tiler,
     sink: Sink,
     *,
     spread: Sink | None = None,
     layers: Mapping[str, Sink] | None = None,
+    skip: Set[Window] = frozenset(),
     on_progress: Progress | None = None,
 ) -> None:
-    """Make all tiles one after the other and hand them to sinks; the caller commits.
+    """Make tiles one after the other and hand them to sinks; the caller commits.
 
     Args:
         tiler: Makes them.
         sink: Receives pixels.
         spread: Receives the standard deviation of the draws, if the tiler makes it.
         layers: Receive the layers of their name, which the tiler must make.
-        on_progress: Called with output pixels done and their total.
+        skip: Places that the sinks have already, of an earlier run.
+        on_progress: Called with output pixels done and their total, after each tile that is stored; what it
+            raises ends the run between two tiles.
     """
     places = tiler.places
-    total, done = sum(place.height * place.width for place in places), 0
+    total = sum(place.height * place.width for place in places)
+    done = sum(place.height * place.width for place in places if place in skip)
+    if done and on_progress is not None:
+        on_progress(done, total)
     for place in places:
+        if place in skip:
+            continue
         tile = tiler.make(place)
         write_tile(tile, sink, spread=spread, layers=layers)
         done += place.height * place.width

@@ -60,6 +60,9 @@ class BlockTiler:
             that it says how far the truth is to be expected from the mean.
         last: What goes on from the levels to the scale; without it, what is finer is averaged.
         integrals: Those of ``last``, if they were gathered elsewhere.
+
+    Attributes:
+        forget: Drops what is kept of computed cells, and keeps half as much from then on.
     """
 
     def __init__(  # noqa: PLR0913 - each is a decision that belongs to the caller
@@ -93,11 +96,11 @@ class BlockTiler:
         pyramid = Pyramid(source, radiometry, levels, cache_bytes=cache_bytes, reference=reference)
         self._pyramid, self._stage = pyramid, None
         if last is None:
-            self._draws_at = draws_of_levels(pyramid, scale)
+            self._draws_at, self.forget = draws_of_levels(pyramid, scale), pyramid.forget
         else:
             grid = TargetGrid.of_factor(source.shape, scale)
             self._stage = GridStage(pyramid, last, grid, integrals=integrals)
-            self._draws_at = draws_of_stage(self._stage, scale)
+            self._draws_at, self.forget = draws_of_stage(self._stage, scale), self._stage.forget
         parts = tiles(Window(0, 0, self._area.height, self._area.width), -(-tile // scale))
         self._places = [part.scaled(scale) for part in parts]
 

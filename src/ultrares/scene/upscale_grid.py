@@ -97,6 +97,12 @@ class AreaTiler:
             for tile in tiles(self._wanted, SIDE)
         ]
 
+    def forget(self) -> None:
+        """Drop what is kept of computed cells, and keep half as much from now on."""
+        self._stage.forget()
+        if self._squares is not None:
+            self._squares.forget()
+
     @property
     def places(self) -> Sequence[Window]:
         """The windows of the product."""

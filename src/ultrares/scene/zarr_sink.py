@@ -137,7 +137,7 @@ class ZarrSink:
         return [tally.statistics() for tally in self._tallies]
 
     @property
-    def finished(self) -> Path:
+    def product(self) -> Path:
         """Where the result is, complete, between :meth:`prepare` and :meth:`publish`."""
         return self._staging
 

@@ -1,0 +1,250 @@
+"""Whatever ends a run, the same command goes on and ends in the identical file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ultrares
+from tests.scene.conftest import Writer
+from ultrares import Model
+from ultrares.errors import OutputError
+from ultrares.scene.staging import staging_folder
+
+ROOT = Path(__file__).parents[1]
+OPTIONS: dict[str, Any] = {"scale": 4, "tile": 48}
+
+
+class Enough(Exception):
+    """Ends a run between two tiles."""
+
+
+def run(scene: Path, target: Path, model: Model, *, after: int = 0, **options: Any) -> Any:
+    """Upscale, for no more than some tiles if a number is given."""
+    seen = []
+
+    def progress(done: int, total: int) -> None:
+        seen.append(done)
+        if after and len(seen) == after and done < total:
+            raise Enough
+
+    return ultrares.upscale_scene(
+        scene, target, **(OPTIONS | {"model": model} | options), progress=progress
+    )
+
+
+def left_beside(scene: Path) -> list[str]:
+    return [path.name for path in scene.parent.iterdir() if path.name.startswith(".")]
+
+
+def truth(scene: Path, model: Model, **options: Any) -> bytes:
+    target = scene.with_name("truth.tif")
+    run(scene, target, model, **options)
+    return target.read_bytes()
+
+
+def test_a_run_in_pieces_is_the_run_at_once(scene: Path, bicubic: Model) -> None:
+    whole, target = truth(scene, bicubic), scene.with_name("out.tif")
+    for _ in range(2):
+        with pytest.raises(Enough):
+            run(scene, target, bicubic, after=2)
+        assert not target.exists()
+    report = run(scene, target, bicubic)
+    assert report.resumed == 3
+    assert target.read_bytes() == whole
+    assert left_beside(scene) == []
+
+
+def test_tiles_need_not_be_made_in_order(scene: Path, bicubic: Model) -> None:
+    whole, target = truth(scene, bicubic), scene.with_name("out.tif")
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=4)
+    # The first tiles are lost, so the rest is older than they.
+    tiles = sorted(staging_folder(target).rglob("*.tif"))
+    tiles[0].unlink()
+    tiles[1].write_bytes(tiles[1].read_bytes()[:-9])
+    assert run(scene, target, bicubic).resumed == 2
+    assert target.read_bytes() == whole
+
+
+def test_more_or_less_memory_goes_on_with_the_same_tiles(scene: Path, bicubic: Model) -> None:
+    whole, target = truth(scene, bicubic), scene.with_name("out.tif")
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=2)
+    assert run(scene, target, bicubic, tile=20).resumed == 2
+    assert target.read_bytes() == whole
+
+
+def test_the_uncertainty_goes_on_too(scene: Path, tiny: Model) -> None:
+    options: dict[str, Any] = {"mode": "perceptual", "draws": 2, "steps": 1, "scale": 2, "tile": 24}
+    spread = scene.with_name("std.tif")
+    whole = truth(scene, tiny, uncertainty=spread, **options)
+    std = spread.read_bytes()
+    spread.unlink()
+    target = scene.with_name("out.tif")
+    with pytest.raises(Enough):
+        run(scene, target, tiny, after=3, uncertainty=spread, **options)
+    assert len(left_beside(scene)) == 2
+    assert run(scene, target, tiny, uncertainty=spread, **options).resumed == 3
+    assert target.read_bytes() == whole
+    assert spread.read_bytes() == std
+    assert left_beside(scene) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"scale": 2}, "scale 4, now 2"),
+        ({"sensor": "mtf:0.3"}, r"sensor box, now mtf:0\.3"),
+        ({"seed": 5}, "seed 0, now 5"),
+    ],
+)
+def test_another_command_is_refused_unless_it_may_restart(
+    scene: Path, bicubic: Model, change: dict[str, Any], sentence: str
+) -> None:
+    target = scene.with_name("out.tif")
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=1)
+    with pytest.raises(OutputError, match=sentence):
+        run(scene, target, bicubic, **change)
+    assert run(scene, target, bicubic, restart=True, **change).resumed == 0
+    assert left_beside(scene) == []
+
+
+def test_a_changed_scene_is_refused(scene: Path, bicubic: Model) -> None:
+    target = scene.with_name("out.tif")
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=1)
+    os.utime(scene, ns=(1, 1))
+    with pytest.raises(OutputError, match=r"source changed .*, now 1970-01-01"):
+        run(scene, target, bicubic)
+
+
+def test_other_weights_are_refused(scene: Path, tiny: Model, bicubic: Model) -> None:
+    target = scene.with_name("out.tif")
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=1)
+    with pytest.raises(OutputError, match="model bicubic, now tiny"):
+        run(scene, target, tiny)
+
+
+def test_weights_without_a_checksum_leave_nothing_to_go_on_with(scene: Path) -> None:
+    from ultrares.backbones.bicubic import BicubicBackbone
+
+    class Mine(BicubicBackbone):
+        name = "mine"
+
+    model = ultrares.load(Mine())
+    assert model.manifest.sha256 is None
+    with pytest.raises(Enough):
+        run(scene, scene.with_name("out.tif"), model, after=1)
+    assert left_beside(scene) == []
+
+
+def test_a_second_job_on_the_target_is_refused(scene: Path, bicubic: Model) -> None:
+    target = scene.with_name("out.tif")
+
+    def meanwhile(done: int, total: int) -> None:
+        del done, total
+        with pytest.raises(OutputError, match=f"is being made by process {os.getpid()}"):
+            run(scene, target, bicubic)
+
+    ultrares.upscale_scene(scene, target, **OPTIONS, model=bicubic, progress=meanwhile)
+    assert target.exists()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+import ultrares.api
+from ultrares.scene import staging
+from ultrares.scene.journal import Journal
+from ultrares.scene.sink import CogSink
+import ultrares.cli.app
+
+def die(*_, **__):
+    os.kill(os.getpid(), 9)
+
+def after(owner, name, count=1):
+    original, calls = getattr(owner, name), []
+    def counted(*args, **options):
+        result = original(*args, **options)
+        calls.append(name)
+        if len(calls) == count:
+            die()
+        return result
+    setattr(owner, name, counted)
+
+MOMENTS = {
+    "in a tile's file": lambda: after(staging, "_write", 3),
+    "before its record": lambda: setattr(Journal, "record", die),
+    "after five tiles": lambda: after(Journal, "record", 5),
+    "in the product": lambda: setattr(CogSink, "_verify", die),
+    "after reading back": lambda: after(staging.Staging, "verify"),
+    "after publication": lambda: after(CogSink, "publish"),
+}
+source, target = sys.argv[1:]
+for moment, prepare in MOMENTS.items():
+    child = os.fork()
+    if child == 0:
+        prepare()
+        ultrares.api.upscale_scene(source, target, scale=4, tile=48, model="bicubic")
+        os._exit(9)
+    status = os.waitpid(child, 0)[1]
+    print(moment, status, Path(target).exists(), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="fork and SIGKILL are POSIX")
+def test_kills_at_the_worst_moments_one_after_the_other(scene: Path, bicubic: Model) -> None:
+    whole, target = truth(scene, bicubic), scene.with_name("out.tif")
+    words = [sys.executable, "-c", KILLED, str(scene), str(target)]
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == [
+        "in a tile's file 9 False",
+        "before its record 9 False",
+        "after five tiles 9 False",
+        "in the product 9 False",
+        "after reading back 9 False",
+        "after publication 9 True",
+    ]
+    assert target.read_bytes() == whole
+    # Only tidying up is left.
+    assert run(scene, target, bicubic).resumed == 6
+    assert target.read_bytes() == whole
+    assert left_beside(scene) == []
+    with pytest.raises(OutputError, match="exists; pass --overwrite"):
+        run(scene, target, bicubic)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_ctrl_c_keeps_what_is_finished(raster: Writer, bicubic: Model) -> None:
+    scene = raster(np.random.default_rng(0).integers(0, 255, (3, 120, 120)).astype(np.uint8))
+    target = scene.with_name("out.tif")
+    options = ["--scale", "4", "--tile", "48", "--model", "bicubic"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "ultrares", "upscale", str(scene), str(target), *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        journal = staging_folder(target) / "journal"
+        while not (journal.exists() and journal.stat().st_size > 40):
+            time.sleep(0.01)
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "the same command goes on from there" in said
+    assert said.count("\n") == 1
+    assert not target.exists()
+    assert run(scene, target, bicubic).resumed > 0
+    assert target.read_bytes() == truth(scene, bicubic)
