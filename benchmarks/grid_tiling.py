@@ -59,7 +59,7 @@ class Untiled:
     def __init__(self, stage: GridStage, step: NeurOpDiff) -> None:
         # The stage's own view of the whole output: the scene with its mirrored surroundings.
         seen = stage._seen(Window(0, 0, *stage.shape))
-        self._step, self._integrals = step, stage._all_integrals()
+        self._step, self._integrals = step, stage.integrals()
         self._image, self._queries = step._asked(seen)
         context = context_vector(1, mtf=step.mtf, depth=step.depth)
         with torch.autocast("cpu", torch.bfloat16, enabled=step.autocast):
