@@ -20,6 +20,7 @@ from ultrares.scene.room import (
 )
 from ultrares.scene.speed import seconds_of_cell, seconds_of_last, seconds_of_tile
 from ultrares.scene.staging import staging_folder
+from ultrares.scene.tile_file import BLOCK
 from ultrares.scene.upscale_grid import SIDE
 from ultrares.types import Shape, Upscaler
 
@@ -157,7 +158,9 @@ def _memory(job: Job, stages: Sequence[Stage], side: int, tiles: int) -> int:
         working = max(working, core**2 * BYTES_PER_CELL_PIXEL * draws)
     blocks = min(job.budget.blocks, 2 * height * width * bands * job.scene.dtype.itemsize)
     kept = min(job.budget.cells, cells) + blocks + tiles * BYTES_PER_TILE
-    return job.loaded + piece + kept + working
+    # GDAL's COG driver copies whole rows of blocks.
+    strip = min(BLOCK, height) * width * bands * job.scene.dtype.itemsize
+    return job.loaded + kept + max(piece + working, strip)
 
 
 def _disk(job: Job) -> tuple[int, int]:
