@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 
 import ultrares
 from tests.scene.conftest import Writer
@@ -99,6 +101,90 @@ def test_the_uncertainty_goes_on_too(scene: Path, tiny: Model) -> None:
     assert left_beside(scene) == []
 
 
+def test_all_that_is_written_goes_on(raster: Writer, tiny: Model) -> None:
+    pixels = np.random.default_rng(0).integers(1, 255, (2, 40, 50)).astype(np.int16)
+    pixels[:, 5:20, 7:30], pixels[0, 30:, 40:] = 0, 0
+    scene = raster(pixels, nodata=0)
+    names = ["out.tif", "std.tif", "evidence.tif", "out.json"]
+    options: dict[str, Any] = {
+        "mode": "perceptual",
+        "draws": 2,
+        "steps": 1,
+        "scale": 2,
+        "tile": 24,
+        "stac": True,
+        "evidence": scene.with_name(names[2]),
+        "uncertainty": scene.with_name(names[1]),
+    }
+    target = scene.with_name(names[0])
+    run(scene, target, tiny, **options)
+    whole = [scene.with_name(name).read_bytes() for name in names]
+    with rasterio.open(target) as dataset:
+        assert "STATISTICS_MEAN" in dataset.tags(1)
+    for name in names:
+        scene.with_name(name).unlink()
+    with pytest.raises(Enough):
+        run(scene, target, tiny, after=3, **options)
+    assert len(left_beside(scene)) == 3
+    with pytest.raises(OutputError, match="layers evidence, now none"):
+        run(scene, target, tiny, **(options | {"evidence": None}))
+    assert run(scene, target, tiny, **options).resumed == 3
+    assert [scene.with_name(name).read_bytes() for name in names] == whole
+    assert left_beside(scene) == []
+
+
+def test_a_tile_that_only_one_of_two_files_has_is_counted_once(scene: Path, bicubic: Model) -> None:
+    target, evidence = scene.with_name("out.tif"), scene.with_name("evidence.tif")
+    run(scene, target, bicubic, evidence=evidence)
+    whole = target.read_bytes()
+    target.unlink()
+    evidence.unlink()
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=3, evidence=evidence)
+    sorted(staging_folder(evidence).rglob("*.tif"))[1].unlink()
+    assert run(scene, target, bicubic, evidence=evidence).resumed == 2
+    assert target.read_bytes() == whole
+
+
+def test_workers_make_what_is_left(scene: Path, bicubic: Model) -> None:
+    pytest.importorskip("distributed", reason="needs the cluster extra")
+    whole, target = truth(scene, bicubic), scene.with_name("out.tif")
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=2)
+    seen: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    report = ultrares.upscale_scene(
+        scene, target, **OPTIONS, model="bicubic", workers=1, progress=progress
+    )
+    assert report.resumed == 2
+    assert len(seen) == 1 + 4
+    assert seen == sorted(seen)
+    assert seen[0][0] > 0
+    assert seen[-1] == (24 * 30 * 16, 24 * 30 * 16)
+    assert target.read_bytes() == whole
+
+
+def test_a_zarr_begins_anew(scene: Path, bicubic: Model) -> None:
+    pytest.importorskip("zarr", reason="needs the zarr extra")
+    target, evidence = scene.with_name("out.zarr"), scene.with_name("evidence.tif")
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=2, evidence=evidence)
+    assert left_beside(scene) == []
+    assert run(scene, target, bicubic, evidence=evidence, restart=True).resumed == 0
+    assert left_beside(scene) == []
+
+
+def test_other_bands_are_refused(scene: Path, bicubic: Model) -> None:
+    target = scene.with_name("out.tif")
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=1, bands=[1])
+    with pytest.raises(OutputError, match="bands 1, now default"):
+        run(scene, target, bicubic)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -168,6 +254,7 @@ import ultrares.api
 from ultrares.scene import staging
 from ultrares.scene.journal import Journal
 from ultrares.scene.sink import CogSink
+from ultrares.scene.stac_item import StacFile
 import ultrares.cli.app
 
 def die(*_, **__):
@@ -190,13 +277,14 @@ MOMENTS = {
     "in the product": lambda: setattr(CogSink, "_verify", die),
     "after reading back": lambda: after(staging.Staging, "verify"),
     "after publication": lambda: after(CogSink, "publish"),
+    "after its item": lambda: after(StacFile, "publish"),
 }
 source, target = sys.argv[1:]
 for moment, prepare in MOMENTS.items():
     child = os.fork()
     if child == 0:
         prepare()
-        ultrares.api.upscale_scene(source, target, scale=4, tile=48, model="bicubic")
+        ultrares.api.upscale_scene(source, target, scale=4, tile=48, model="bicubic", stac=True)
         os._exit(9)
     status = os.waitpid(child, 0)[1]
     print(moment, status, Path(target).exists(), flush=True)
@@ -205,7 +293,8 @@ for moment, prepare in MOMENTS.items():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="fork and SIGKILL are POSIX")
 def test_kills_at_the_worst_moments_one_after_the_other(scene: Path, bicubic: Model) -> None:
-    whole, target = truth(scene, bicubic), scene.with_name("out.tif")
+    whole, target = truth(scene, bicubic, stac=True), scene.with_name("out.tif")
+    item = json.loads(scene.with_name("truth.json").read_bytes())
     words = [sys.executable, "-c", KILLED, str(scene), str(target)]
     said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert said.splitlines() == [
@@ -215,21 +304,38 @@ def test_kills_at_the_worst_moments_one_after_the_other(scene: Path, bicubic: Mo
         "in the product 9 False",
         "after reading back 9 False",
         "after publication 9 True",
+        "after its item 9 True",
     ]
     assert target.read_bytes() == whole
     # Only tidying up is left.
-    assert run(scene, target, bicubic).resumed == 6
+    assert run(scene, target, bicubic, stac=True).resumed == 6
     assert target.read_bytes() == whole
-    assert left_beside(scene) == []
+    found = json.loads(scene.with_name("out.json").read_bytes())
+    for same in ("file:checksum", "file:size", "bands"):
+        assert found["assets"]["product"][same] == item["assets"]["product"][same]
+    # What a killed run had not yet named of its item has a random name.
+    assert [name for name in left_beside(scene) if ".json." not in name] == []
     with pytest.raises(OutputError, match="exists; pass --overwrite"):
         run(scene, target, bicubic)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-def test_ctrl_c_keeps_what_is_finished(raster: Writer, bicubic: Model) -> None:
+@pytest.mark.parametrize(
+    ("number", "word", "workers"),
+    [
+        (signal.SIGINT, "interrupted", None),
+        (signal.SIGTERM, "terminated", 1),
+    ],
+)
+def test_signals_keep_what_is_finished(
+    raster: Writer, bicubic: Model, number: int, word: str, workers: int | None
+) -> None:
     scene = raster(np.random.default_rng(0).integers(0, 255, (3, 120, 120)).astype(np.uint8))
     target = scene.with_name("out.tif")
     options = ["--scale", "4", "--tile", "48", "--model", "bicubic"]
+    if workers:
+        pytest.importorskip("distributed", reason="needs the cluster extra")
+        options += ["--workers", str(workers)]
     with subprocess.Popen(
         [sys.executable, "-m", "ultrares", "upscale", str(scene), str(target), *options],
         stderr=subprocess.PIPE,
@@ -240,9 +346,10 @@ def test_ctrl_c_keeps_what_is_finished(raster: Writer, bicubic: Model) -> None:
         while not (journal.exists() and journal.stat().st_size > 40):
             time.sleep(0.01)
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
+    assert f"ultrares: {word} at" in said
     assert "the same command goes on from there" in said
     assert said.count("\n") == 1
     assert not target.exists()

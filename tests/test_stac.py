@@ -147,8 +147,17 @@ def test_an_item_that_exists_is_not_replaced_and_a_failure_leaves_nothing(
     monkeypatch.setattr("ultrares.scene.stac_item.StacFile.publish", fail)
     with pytest.raises(KeyboardInterrupt):
         run(scene, bicubic, overwrite=True)
-    assert sorted(path.name for path in scene.parent.iterdir()) == ["scene.tif", "sr.json"]
+    left = sorted(path.name for path in scene.parent.iterdir())
+    # The tiles are kept for the next attempt.
+    assert left == [".sr.tif.ultrares", "scene.tif", "sr.json"]
     assert scene.with_name("sr.json").read_text() == "precious"
+    monkeypatch.undo()
+    run(scene, bicubic, overwrite=True)
+    assert sorted(path.name for path in scene.parent.iterdir()) == [
+        "scene.tif",
+        "sr.json",
+        "sr.tif",
+    ]
 
 
 # --- input ----------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from ultrares.scene.room import (
 from ultrares.scene.speed import seconds_of_cell, seconds_of_last, seconds_of_tile
 from ultrares.scene.square_cache import SIDE
 from ultrares.scene.staging import staging_folder
+from ultrares.scene.tile_file import BLOCK
 from ultrares.scene.zarr_layout import is_zarr
 from ultrares.types import Shape, Upscaler
 
@@ -64,9 +65,10 @@ def plan(run: Run, folder: Path, target: Path | None = None, *, measure: bool) -
     side = run.tile if run.in_blocks else SIDE
     tiles = math.ceil(height / side) * math.ceil(width / side)
     stages = list(stages_of(run))
-    memory = _memory(run, stages, side, tiles)
+    in_place = target is not None and is_zarr(target)
+    memory = _memory(run, stages, side, tiles, in_place=in_place)
     limit = available_memory() if run.budget.memory is None else run.budget.memory
-    product, scratch = _disk(run, in_place=target is not None and is_zarr(target))
+    product, scratch = _disk(run, in_place=in_place)
     started = 0 if target is None else bytes_in(staging_folder(target))
     seconds = _seconds(run, stages, side, tiles) if measure else None
     return PlanReport(
@@ -136,7 +138,7 @@ def stages_of(run: Run) -> Sequence[Stage]:
     return found
 
 
-def _memory(run: Run, stages: Sequence[Stage], side: int, tiles: int) -> int:
+def _memory(run: Run, stages: Sequence[Stage], side: int, tiles: int, *, in_place: bool) -> int:
     """Peak use of the process: what it has loaded, and what the work adds."""
     height, width = run.profile.shape
     bands, draws = run.scene.bands, run.options.shown
@@ -158,7 +160,10 @@ def _memory(run: Run, stages: Sequence[Stage], side: int, tiles: int) -> int:
         working = max(working, core**2 * BYTES_PER_CELL_PIXEL * draws)
     blocks = min(run.budget.blocks, 2 * height * width * bands * run.scene.dtype.itemsize)
     kept = min(run.budget.cells, cells) + blocks + tiles * BYTES_PER_TILE
-    return run.loaded + piece + kept + working
+    # GDAL's COG driver copies whole rows of blocks; a Zarr is made in place.
+    rows = 0 if in_place else min(BLOCK, height)
+    strip = rows * width * bands * run.scene.dtype.itemsize
+    return run.loaded + kept + max(piece + working, strip)
 
 
 def _disk(run: Run, *, in_place: bool) -> tuple[int, int]:

@@ -124,9 +124,16 @@ def test_plan_hands_the_options_of_upscale_on(run, api):
     assert outcome.status == 0
     assert outcome.stdout.splitlines()[-2:] == ["time       30.0 minutes at 1.00 MPix/s", "fits"]
     ((name, arguments, options),) = api.calls
-    assert (name, arguments) == ("plan_scene", (Path("in.tif"), Path("out.tif")))
+    assert (name, arguments) == ("plan_scene", ("in.tif", Path("out.tif")))
     run("upscale", "in.tif", "out.tif", "--scale", "4")
-    assert set(api.calls[1][2]) - set(options) == {"overwrite", "restart", "progress"}
+    assert set(api.calls[1][2]) - set(options) == {
+        "overwrite",
+        "restart",
+        "progress",
+        "workers",
+        "scheduler",
+        "stac",
+    }
     assert (options["scale"], options["draws"], options["memory"], options["tile"]) == (
         4.0,
         8,

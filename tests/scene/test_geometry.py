@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
 from rasterio.rpc import RPC
 from rasterio.transform import GCPTransformer, RPCTransformer
 from rio_cogeo.cogeo import cog_validate
@@ -112,7 +113,7 @@ def by_rpcs(dataset: rasterio.DatasetReader) -> RPCTransformer:
     ("options", "transformer"),
     [
         ({"gcps": gcps(), "transform": None}, by_gcps),
-        ({"gcps": gcps(), "transform": None, "crs": None}, by_gcps),
+        ({"gcps": gcps(), "transform": None, "crs": CRS()}, by_gcps),
         ({"rpcs": camera(), "transform": None, "crs": None}, by_rpcs),
     ],
     ids=["gcps", "gcps without crs", "rpcs"],

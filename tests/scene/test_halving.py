@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.scene.conftest import Cubic
+from ultrares.scene.evidence import EVIDENCE
 from ultrares.scene.grid_choice import grid_of_scale
 from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.halving import HalvingTiler
@@ -80,6 +81,29 @@ def test_a_limit_from_the_start_makes_no_attempt_that_is_too_large() -> None:
         image(HalvingTiler(starved, step=SCALE, largest=22)), image(block_tiler())
     )
     assert starved.forgotten == 0
+
+
+def test_pieces_have_all_that_the_tile_has() -> None:
+    source = ArraySource(ARRAY)
+    tiler = BlockTiler(
+        source,
+        [Cubic(), Cubic()],
+        SCALE,
+        radiometry=Radiometry.of(source),
+        tile=64,
+        with_evidence=True,
+    )
+    starved = Starved(tiler, 1000, MemoryError("no"))
+    halving = HalvingTiler(starved, step=SCALE, largest=64)
+    for place in tiler.places:
+        whole, joined = tiler.make(place), halving.make(place)
+        assert whole.layers.keys() == joined.layers.keys() == {EVIDENCE}
+        for one, other in (
+            (whole.valid, joined.valid),
+            *zip(whole.layers[EVIDENCE], joined.layers[EVIDENCE], strict=True),
+        ):
+            np.testing.assert_array_equal(one, other)
+    assert len(starved.made) > len(tiler.places)
 
 
 def test_what_stays_too_large_is_given_up() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 
 import numpy as np
@@ -38,6 +39,24 @@ def test_they_do_not_depend_on_how_the_band_was_cut() -> None:
     first = tally(pixels, valid, [])
     for cuts in ([1], [7, 8, 40], list(range(1, 64))):
         assert tally(pixels, valid, cuts) == first
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int64", "float32", "float64"])
+def test_parts_that_were_written_down_add_up_to_the_whole(dtype: str) -> None:
+    pixels = RNG.normal(1000, 300, (30, 40)).astype(dtype)
+    if dtype == "int64":
+        pixels[0, 0] = 2**63 - 1
+    if dtype == "float64":
+        pixels[0, :2] = 1e300, 1e-300
+    valid = np.asarray(RNG.random(pixels.shape) < 0.7)
+    valid[0] = True
+    valid[10:20] = False
+    whole = Tally()
+    for rows in np.split(np.arange(30), 3):
+        part = Tally()
+        part.add(pixels[rows], valid[rows])
+        whole.merge(Tally.of_terms(json.loads(json.dumps(part.terms()))))
+    assert whole.statistics() == tally(pixels, valid, [])
 
 
 def test_a_band_without_data_has_none() -> None:

@@ -10,7 +10,7 @@ import rasterio
 import rasterio.shutil
 from rasterio.errors import NotGeoreferencedWarning
 
-from ultrares.scene.tile_file import Piece, encode, mosaic
+from ultrares.scene.tile_file import Piece, encode, mosaic, note_of
 from ultrares.scene.windows import tiles
 from ultrares.types import Window
 
@@ -52,3 +52,9 @@ def test_pieces_are_the_whole(tmp_path: Path, dtype: str, masked: bool) -> None:
         np.testing.assert_array_equal(whole.read(), array)
         if masked:
             assert np.array_equal(whole.dataset_mask() > 0, valid)
+
+
+def test_a_note_is_kept_with_the_pixels(tmp_path: Path) -> None:
+    path, said = tmp_path / "tile.tif", '[[1, 2.5, "1/3"], "<&>"]'
+    path.write_bytes(encode(np.ones((1, 20, 20), np.uint8), None, said))
+    assert note_of(path) == said

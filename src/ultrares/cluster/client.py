@@ -145,6 +145,7 @@ def local_cluster(workers: int, memory: int | None, folder: str) -> Iterator[Spe
         "local_directory": folder,
         "config": _CONFIG,
         "silence_logs": logging.CRITICAL,
+        "preload": ["ultrares.cluster.worker"],
     }
     specification = {
         number: {

@@ -47,6 +47,9 @@ LONGEST_NAME = 220
 
 # Without PAM nothing is written beside the file, where a rename would lose it.
 _ENVIRONMENT: dict[str, Any] = {
+    # Each tile that is open keeps what it has decoded, and each thread does; by default there are a hundred.
+    "GDAL_MAX_DATASET_POOL_SIZE": 16,
+    "VRT_NUM_THREADS": "1",
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
 }
