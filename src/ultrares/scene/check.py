@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from rasterio.errors import NotGeoreferencedWarning
-from rio_cogeo.cogeo import cog_validate
 
 from ultrares.errors import OptionError
 from ultrares.scene.check_areas import (
@@ -227,6 +226,9 @@ def _validate(path: str | Path) -> tuple[bool | None, list[str]]:
     """Whether it is a valid COG, and what is wrong; None for what is none, such as a Zarr."""
     if is_zarr(path):
         return None, []
+    # Only checks need it, and it takes as long to import as all else here.
+    from rio_cogeo.cogeo import cog_validate
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         valid, errors, _ = cog_validate(str(path), quiet=True)
