@@ -343,7 +343,8 @@ class CogSink:
         except OutputError:
             raise
         except _FAILURES as error:
-            text = str(error.__cause__ or error).strip().splitlines()
+            said = error.strerror if isinstance(error, OSError) else None
+            text = (said or str(error.__cause__ or error)).strip().splitlines()
             reason = text[0] if text else type(error).__name__
             raise OutputError(unwritable(self._target, reason) + self._kept()) from error
 
