@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 
+import numpy as np
 from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
@@ -80,7 +80,9 @@ def rounding(transform: Affine, shape: Shape) -> float:
     """By how much of a pixel the coordinates of a raster's corners are rounded in double precision."""
     height, width = shape
     corners = [transform @ place for place in ((0, 0), (width, 0), (0, height), (width, height))]
-    along = min(math.hypot(transform.a, transform.d), math.hypot(transform.b, transform.e))
+    # A pixel is as wide as it is at its narrowest, also where it is sheared.
+    linear = [[transform.a, transform.b], [transform.d, transform.e]]
+    along = max(float(np.linalg.norm(linear, -2)), sys.float_info.min)
     largest = max(abs(value) for corner in corners for value in corner)
     return sys.float_info.epsilon * largest / along
 
