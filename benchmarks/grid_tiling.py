@@ -12,17 +12,20 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
+from unittest.mock import patch
 
 import numpy as np
 import rasterio
 import torch
 import typer
-from imagery import command, data_folder, header, row
+from imagery import command, data_folder, header, row, tiles
 from rasterio.windows import Window as RasterWindow
 from scale import run
 
+import ultrares
 from ultrares.catalogue import RESIDUAL_MODEL, load_saved
-from ultrares.methods.neurop_diff import NeurOpDiff
+from ultrares.methods import neurop_diff
+from ultrares.methods.neurop_diff import SAMPLING_MARGIN, NeurOpDiff
 from ultrares.methods.place import Solve
 from ultrares.methods.saved_operator import SavedOperator
 from ultrares.nets.neural_operator import Queries
@@ -42,6 +45,8 @@ STRIP = 32
 """Output rows of the untiled image that are computed at once."""
 
 AGREED = 1e-4
+
+MARGINS = (4, 8, 16, SAMPLING_MARGIN, 48)
 
 
 def crop(target: Path, width: int, height: int) -> None:
@@ -98,6 +103,21 @@ def difference(scene: Path, scale: float, *, autocast: bool, rows: int) -> tuple
     return worst, f"{width} x {height}"
 
 
+def margins(scale: float, sides: tuple[int, ...], *, widest: int = 96) -> list[tuple[int, float]]:
+    """For narrower margins of a sample's cells, the share of pixels that differ from those of the widest, and by what."""
+    image = tiles(1)[0][:3, :160, :160]
+    model = ultrares.load(RESIDUAL_MODEL, precision="fp32")
+
+    def sample(margin: int) -> np.ndarray:
+        # Small cells, for there to be borders.
+        with patch.multiple(neurop_diff, SAMPLING_MARGIN=margin, CORE=128):
+            return model.upscale(image, scale=scale, mode="perceptual").astype(int)
+
+    wide = sample(widest)
+    differences = [np.abs(sample(side) - wide) for side in sides]
+    return [(int(found.max()), float((found > 0).mean())) for found in differences]
+
+
 def main(
     scale: Annotated[float, typer.Option(help="Scale.")] = 3.3,
     rows: Annotated[int, typer.Option(help="Output rows that are compared.")] = 1 << 20,
@@ -112,6 +132,10 @@ def main(
         header("precision", "output", "largest difference of [0, 1]")
         worst, size = difference(scene, scale, autocast=False, rows=rows)
         row("fp32", size, f"{worst:.1e}")
+        print()
+        header("a sample's margin", "largest difference, DN", "pixels that differ")
+        for side, (largest, share) in zip(MARGINS, margins(scale, MARGINS), strict=True):
+            row(f"{side}", f"{largest}", f"{share:.0e}")
         print()
         header("scene", "seconds", "peak GB")
         for text in sizes.split(","):

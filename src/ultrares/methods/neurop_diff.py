@@ -34,7 +34,7 @@ CORE = 256
 
 SAMPLING_MARGIN = 24
 """Output pixels around a cell that its samples see. The denoiser's own reach is farther, but beyond this
-distance its influence was measured to vanish in rounding (benchmarks/continuous.py)."""
+distance its influence was measured to vanish in rounding (benchmarks/grid_tiling.py)."""
 
 LEVEL = 100
 """The noise field's level: no cascade has as many."""

@@ -17,7 +17,15 @@ from rasterio.windows import Window as RasterWindow
 
 from ultrares.errors import InputError, RasterError
 from ultrares.scene.calibration import Calibration
-from ultrares.scene.choice import Choice, calibrations, chosen_bands, labels, open_chosen, reason
+from ultrares.scene.choice import (
+    ALL_OF_IT,
+    Choice,
+    calibrations,
+    chosen_bands,
+    labels,
+    open_chosen,
+    reason,
+)
 from ultrares.scene.names import shown
 from ultrares.scene.profile import BandProfile, SceneProfile, Tags
 from ultrares.scene.refusal import refuse, refuse_place
@@ -46,16 +54,12 @@ _UNPORTABLE = (
 _NONSENSE = (RasterioError, CRSError, CPLE_BaseError, ValueError, OverflowError)
 
 
-ALL = Choice()
-"""The whole of a raster."""
-
-
 def raster_window(window: Window) -> RasterWindow:
     """The same window as rasterio writes it."""
     return RasterWindow(window.col, window.row, window.width, window.height)
 
 
-class _Profiled:
+class Profiled:
     """What every source knows from its profile."""
 
     profile: SceneProfile
@@ -76,7 +80,7 @@ class _Profiled:
         return self.profile.dtype
 
 
-class RasterSource(_Profiled):
+class RasterSource(Profiled):
     """A raster file that rasterio can open, with per-band validity.
 
     A pixel of a band is valid if the band's mask (nodata, alpha or a mask band) says so and its value is
@@ -92,7 +96,7 @@ class RasterSource(_Profiled):
         OptionError: The choice names what is not there.
     """
 
-    def __init__(self, path: str | Path, choice: Choice = ALL) -> None:
+    def __init__(self, path: str | Path, choice: Choice = ALL_OF_IT) -> None:
         self._path = str(path)
         self._name = shown(path)
         self._sampled: tuple[np.ndarray, np.ndarray] | None = None
@@ -243,7 +247,7 @@ class RasterSource(_Profiled):
         ]
 
 
-class ArraySource(_Profiled):
+class ArraySource(Profiled):
     """An array in memory.
 
     Args:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ultrares.errors import RasterError
 from ultrares.scene.overview import validity
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.source import SAMPLE_SIDE
+from ultrares.scene.source import SAMPLE_SIDE, Profiled
 from ultrares.scene.windows import inside, tiles, whole
 from ultrares.scene.zarr_layout import IMAGE, MASK, read_bands, read_place, read_tags
 from ultrares.scene.zarr_sink import import_zarr
@@ -32,7 +32,7 @@ class _Variable(NamedTuple):
     array: Any
 
 
-class ZarrSource:
+class ZarrSource(Profiled):
     """A variable of a Zarr group, with per-band validity.
 
     Args:
@@ -46,8 +46,6 @@ class ZarrSource:
         RasterError: It is missing or damaged, or there is no raster in it, or several.
         MissingExtraError: The zarr library is not installed.
     """
-
-    profile: SceneProfile
 
     def __init__(self, path: str | Path, variable: str | None = None) -> None:
         self._path = str(path)
@@ -66,21 +64,6 @@ class ZarrSource:
             raise RasterError(f"{path} has no pixels")
         self._mask = node[MASK] if self._name == IMAGE and MASK in node else None
         self.profile = self._profile()
-
-    @property
-    def shape(self) -> Shape:
-        """Height and width in pixels."""
-        return self.profile.shape
-
-    @property
-    def bands(self) -> int:
-        """Number of bands, alpha included."""
-        return len(self.profile.bands)
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Data type of the pixels."""
-        return self.profile.dtype
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Pixels and validity of a window inside the scene, both (C, h, w).
