@@ -228,7 +228,7 @@ def _described(name: str | Path) -> tuple[ModelInfo, dict[str, Any]]:
     if str(name) in SYSTEMS and _here(name) is None:
         return _untrained(SYSTEMS[str(name)]), {}
     folder = locate(name)
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     return _info(manifest, folder), manifest.model_dump()
 
 
@@ -271,7 +271,12 @@ def _is_operator(folder: Path) -> bool:
     return bool(method == "neurop-diff")
 
 
-def _manifest(folder: Path) -> Manifest | OperatorManifest:
+def manifest_of(folder: Path) -> Manifest | OperatorManifest:
+    """Read and check the config.json of a model of either kind.
+
+    Raises:
+        ModelError: The file is missing or not a valid manifest.
+    """
     return read_operator_manifest(folder) if _is_operator(folder) else read_manifest(folder)
 
 
@@ -298,7 +303,7 @@ def _info(manifest: Manifest | OperatorManifest, folder: Path | None) -> ModelIn
 def _on_shelf(folder: Path) -> ModelInfo:
     """The line of a folder on a shelf, under the name it is loaded by; one that cannot be read says why."""
     try:
-        return replace(_info(_manifest(folder), folder), name=folder.name)
+        return replace(_info(manifest_of(folder), folder), name=folder.name)
     except ModelError as error:
         return ModelInfo(
             name=folder.name,

@@ -255,3 +255,19 @@ def test_an_operator_s_recipe_becomes_a_model_of_any_scale(tmp_path: Path, recip
         assert model.upscale(image, scale=2.7, mode=mode).shape == (3, 27, 32)
         fine = model.upscale(image, scale=2, mode=mode)
         assert torch.equal(fine.double().view(3, 10, 2, 12, 2).mean((2, 4)), image.double())
+
+
+@pytest.mark.parametrize("recipe", [OPERATOR, PIXELS], ids=["small", "paper"])
+def test_an_operator_starts_from_the_weights_of_another(tmp_path: Path, recipe: str) -> None:
+    path, tiles = tmp_path / "operator.toml", _tiles(tmp_path / "tiles")
+    path.write_text(recipe)
+    first = train_recipe(path, tiles, tmp_path / "first")
+    slow = recipe.replace("rate = 1e-3", "rate = 1e-12")
+    for stage in ("operator", "denoiser", "pixel_denoiser"):
+        slow = slow.replace(f"[{stage}]\n", f'[{stage}]\nseed = 9\nstart_from = "{first}"\n')
+    path.write_text(slow)
+    tuned = train_recipe(path, tiles, tmp_path / "second")
+    before, after = load_file(first / WEIGHTS), load_file(tuned / WEIGHTS)
+    assert before.keys() == after.keys()
+    for key, value in before.items():
+        torch.testing.assert_close(after[key], value, rtol=1e-3, atol=1e-6)

@@ -74,12 +74,12 @@ def again(recipe: str, data: Path, out: Path, steps: int | None) -> str:
 
 
 def _tell(model: Path, out: Path, seconds: float, *, json: bool) -> None:
-    from ultrares.methods.saved import read_manifest
+    from ultrares.catalogue import manifest_of
     from ultrares.training.run import is_first_process
 
     if not is_first_process():
         return
-    manifest = read_manifest(model)
+    manifest = manifest_of(model)
     if json:
         say_json(
             {

@@ -40,6 +40,7 @@ from ultrares.methods.weights import (
     filled,
     load_weights,
     read_config,
+    weights_of,
     write_folder,
 )
 from ultrares.nets.cross_scale_pyramid import CrossScalePyramid
@@ -245,7 +246,7 @@ def load_model(folder: Path, *, autocast: bool, device: str = "cpu") -> SavedMod
 
 
 def read_weights(
-    folder: Path, manifest: Manifest, role: Role, *, level: int = 0
+    folder: Path, manifest: Manifest, role: str, *, level: int = 0
 ) -> dict[str, torch.Tensor]:
     """The weights of one network of a model in single precision, to train on; none if it has none.
 
@@ -258,13 +259,7 @@ def read_weights(
     Raises:
         ModelError: The weights are missing or corrupt.
     """
-    prefix = f"{level}.{role}."
-    state = _read_weights(folder, manifest)
-    return {
-        key.removeprefix(prefix): value.float()
-        for key, value in state.items()
-        if key.startswith(prefix)
-    }
+    return weights_of(_read_weights(folder, manifest), f"{level}.{role}.")
 
 
 def _read_weights(folder: Path, manifest: Manifest) -> dict[str, torch.Tensor]:

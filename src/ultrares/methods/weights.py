@@ -112,19 +112,23 @@ def load_weights(folder: Path, sha256: str | None) -> dict[str, torch.Tensor]:
         raise ModelError(f"weights {folder / WEIGHTS} are no safetensors file: {error}") from error
 
 
+def weights_of(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The weights below a prefix, by their names in the network, in single precision."""
+    return {
+        key.removeprefix(prefix): value.float()
+        for key, value in state.items()
+        if key.startswith(prefix)
+    }
+
+
 def filled(net: Net, state: Mapping[str, torch.Tensor], prefix: str, folder: Path) -> Net:
     """Load the weights below a prefix into a network and make it ready to use.
 
     Raises:
         ModelError: They do not fit.
     """
-    own = {
-        key.removeprefix(prefix): value.float()
-        for key, value in state.items()
-        if key.startswith(prefix)
-    }
     try:
-        net.load_state_dict(own)
+        net.load_state_dict(weights_of(state, prefix))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ModelError(

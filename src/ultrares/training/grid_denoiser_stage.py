@@ -29,6 +29,7 @@ from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
 from ultrares.training.recipe import OptimiserSection
+from ultrares.training.start import start_from
 
 MEASURED_BATCHES = 80
 
@@ -134,6 +135,7 @@ def train_grid_denoiser(
     folder: Path,
     seed: int,
     autocast: bool,
+    start: str | None = None,
     execution: Execution | None = None,
 ) -> tuple[DenoiserUNet, nn.Linear | None, GridDenoiserConfig]:
     """Fit the denoiser around a frozen operator.
@@ -146,6 +148,7 @@ def train_grid_denoiser(
         folder: Where checkpoint and log are kept.
         seed: Seed of weights and batches.
         autocast: Whether to compute in bfloat16.
+        start: Model whose denoiser it starts from; none for fresh weights.
         execution: Where to compute.
 
     Returns:
@@ -159,8 +162,12 @@ def train_grid_denoiser(
         update={"stds": measure_scaled_stds(task, seed=seed, batches=batches).knots}
     )
     task = GuidedDenoising(operator, sampler, config, autocast)
+    net = GuidedDenoiser(config, operator.width)
+    start_from(net.denoiser, "denoiser", start)
+    if net.features is not None:
+        start_from(net.features, "features", start)
     trained = optimise(
-        GuidedDenoiser(config, operator.width),
+        net,
         task.loss,
         optimiser,
         folder=folder,

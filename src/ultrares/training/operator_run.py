@@ -21,7 +21,7 @@ from ultrares.training.grid_denoiser_stage import train_grid_denoiser
 from ultrares.training.operator_stage import train_operator
 from ultrares.training.pixel_denoiser_stage import train_pixel_denoiser
 from ultrares.training.recipe import ContinuousData, OperatorRecipe, TilesSection
-from ultrares.training.start import start_encoder_from
+from ultrares.training.start import start_encoder_from, start_from
 
 UNKNOWN = ((1.0, 1.0, 1.0, 1.0),) * 2
 """Stands in for the size of the residual until it has been measured."""
@@ -54,6 +54,7 @@ def train_operator_recipe(
     torch.manual_seed(stage.seed)
     net = build_operator(config)
     start_encoder_from(net.encoder, stage.encoder_from)
+    start_from(net, "operator", stage.start_from)
     net = train_operator(
         net,
         continuous_sampler(tiles_of(stage.data), stage.data, config.largest),
@@ -81,6 +82,7 @@ def train_operator_recipe(
             around.optimiser,
             folder=out / "denoiser",
             seed=around.seed,
+            start=around.start_from,
             autocast=autocast,
             execution=execution,
         )
@@ -96,6 +98,7 @@ def train_operator_recipe(
             beside.optimiser,
             folder=out / "denoiser",
             seed=beside.seed,
+            start=beside.start_from,
             autocast=autocast,
             execution=execution,
         )

@@ -20,6 +20,7 @@ from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
 from ultrares.training.recipe import OptimiserSection
+from ultrares.training.start import start_from
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,7 @@ def train_pixel_denoiser(
     folder: Path,
     seed: int,
     autocast: bool,
+    start: str | None = None,
     execution: Execution | None = None,
 ) -> SR3UNet:
     """Fit the paper's denoiser around a frozen operator.
@@ -84,13 +86,16 @@ def train_pixel_denoiser(
         folder: Where checkpoint and log are kept.
         seed: Seed of weights and batches.
         autocast: Whether to compute in bfloat16.
+        start: Model whose denoiser it starts from; none for fresh weights.
         execution: Where to compute.
     """
     operator.eval().requires_grad_(requires_grad=False)
     torch.manual_seed(seed)
     task = PixelDenoising(operator, sampler, autocast)
+    net = build_pixel_denoiser(config)
+    start_from(net, "denoiser", start)
     trained = optimise(
-        build_pixel_denoiser(config),
+        net,
         task.loss,
         optimiser,
         folder=folder,

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Literal
+
+from torch import Tensor, nn
 
 from ultrares.api import locate
+from ultrares.catalogue import manifest_of
 from ultrares.errors import ModelError
-from ultrares.methods.saved import Role, read_manifest, read_weights
+from ultrares.methods.saved import Manifest, Role, read_weights
+from ultrares.methods.weights import load_weights, weights_of
+
+AnyRole = Role | Literal["operator", "features"]
+"""What a network is for, those of NeurOp-Diff included."""
+
+
+def _saved_weights(name: str, role: AnyRole) -> dict[str, Tensor]:
+    """One network of a saved model in single precision, of the first weight set; none if it has none.
+
+    Raises:
+        ModelError: There is no such model, or its weights are missing or corrupt.
+    """
+    folder = locate(name)
+    manifest = manifest_of(folder)
+    if isinstance(manifest, Manifest):
+        return read_weights(folder, manifest, role)
+    return weights_of(load_weights(folder, manifest.sha256), f"0.{role}.")
 
 
 def start_encoder_from(encoder: nn.Module, name: str | None) -> None:
@@ -21,8 +41,7 @@ def start_encoder_from(encoder: nn.Module, name: str | None) -> None:
     """
     if name is None:
         return
-    folder = locate(name)
-    saved = read_weights(folder, read_manifest(folder), "backbone")
+    saved = _saved_weights(name, "backbone")
     own = encoder.state_dict()
     if not own.keys() <= saved.keys() or any(own[key].shape != saved[key].shape for key in own):
         raise ModelError(
@@ -32,7 +51,7 @@ def start_encoder_from(encoder: nn.Module, name: str | None) -> None:
     encoder.load_state_dict({key: saved[key] for key in own})
 
 
-def start_from(net: nn.Module, role: Role, name: str | None) -> None:
+def start_from(net: nn.Module, role: AnyRole, name: str | None) -> None:
     """Fill a network with the weights of a saved model; of several weight sets, the first.
 
     Args:
@@ -45,8 +64,7 @@ def start_from(net: nn.Module, role: Role, name: str | None) -> None:
     """
     if name is None:
         return
-    folder = locate(name)
-    saved = read_weights(folder, read_manifest(folder), role)
+    saved = _saved_weights(name, role)
     if not saved:
         raise ModelError(
             f"start_from {name!r}: this model has no {role} with weights to start from; "
