@@ -2,7 +2,7 @@
 
 The paper's configuration is its operator and its U-Net on pixels with 50 steps of DDIM in float32, with fresh
 weights: what they are does not change the time. Ours is the model as it comes, a sample and the mean. The seconds
-include the start of Python and torch.
+are those of the command `ultrares upscale`, the start of Python and torch with it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,6 @@ from ultrares.methods.saved_operator import (
     build_pixel_denoiser,
     save_operator,
 )
-
-PROGRAM = """
-import sys
-import ultrares
-scene, target, model, mode, precision = sys.argv[1:6]
-loaded = ultrares.load(model, precision=precision)
-ultrares.upscale_scene(scene, target, scale=4, mode=mode, model=loaded, overwrite=True)
-print("{}")
-"""
 
 
 def paper(folder: Path, steps: int) -> None:
@@ -64,11 +55,12 @@ def main(
         scene, target = Path(folder, "scene.tif"), Path(folder, "fine.tif")
         write_scene(scene, tiles(1)[0][:3, :64, :64])
         paper(Path(folder, "paper"), steps)
-        files, program = [str(scene), str(target)], ("-c", PROGRAM)
-        slow, peak, _ = run([*files, f"{folder}/paper", "perceptual", "fp32"], program=program)
+        command_line = ["upscale", str(scene), str(target), "--scale", "4", "--overwrite"]
+        theirs = ["--model", f"{folder}/paper", "--mode", "perceptual", "--precision", "fp32"]
+        slow, peak, _ = run([*command_line, *theirs])
         row(f"paper preset, {steps} steps, fp32", f"{slow:.1f}", f"{peak:.2f}", "1")
         for mode in modes.split(","):
-            seconds, peak, _ = run([*files, model, mode, "auto"], program=program)
+            seconds, peak, _ = run([*command_line, "--model", model, "--mode", mode])
             row(f"{model}, {mode}", f"{seconds:.1f}", f"{peak:.2f}", f"{slow / seconds:.0f}")
 
 

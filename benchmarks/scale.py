@@ -30,14 +30,13 @@ def run(
     arguments: list[str],
     *,
     may_fail: bool = False,
-    program: tuple[str, ...] = ("-m", "ultrares.cli.app"),
 ) -> tuple[float, float, dict[str, object]]:
-    """Seconds, peak resident gigabytes and the JSON report of the command line, or of another program."""
+    """Seconds, peak resident gigabytes and the JSON report of the command line."""
     start = time.perf_counter()
     # Files rather than pipes, which would stop a process that says much while nobody reads.
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as complained:
         process = subprocess.Popen(
-            [sys.executable, *program, *arguments, "--json"],
+            [sys.executable, "-m", "ultrares.cli.app", *arguments, "--json"],
             stdout=said,
             stderr=complained,
         )

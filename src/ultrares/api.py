@@ -6,20 +6,18 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ultrares.catalogue import describe_model, locate, models
 from ultrares.cluster.client import Hands
 from ultrares.cluster.gather import write_tiles_from_workers
 from ultrares.errors import OptionError, OutputError
-from ultrares.evaluation.files import evaluate
-from ultrares.evaluation.folders import FolderScores
 from ultrares.files import Files, Sinks, found
 from ultrares.loading import load
 from ultrares.methods.cascade import MAX_SCALE
 from ultrares.methods.shelves import EMBEDDED
-from ultrares.metrics.scores import Scores
 from ultrares.model import Model
 from ultrares.planning import plan, refuse_what_does_not_fit
 from ultrares.reports import DegradeReport, ModelInfo, PlanReport, UpscaleReport
@@ -35,7 +33,12 @@ from ultrares.scene.sink import check_target
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import write_tiles
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
-from ultrares.types import Backbone, Mode
+from ultrares.types import Backbone, Mode, Precision
+
+if TYPE_CHECKING:
+    from ultrares.evaluation.files import evaluate
+    from ultrares.evaluation.folders import FolderScores
+    from ultrares.metrics.scores import Scores
 
 __all__ = [
     "EMBEDDED",
@@ -57,6 +60,21 @@ __all__ = [
     "plan_scene",
     "upscale_scene",
 ]
+
+_SCORING = {
+    "FolderScores": "ultrares.evaluation.folders",
+    "Scores": "ultrares.metrics.scores",
+    "evaluate": "ultrares.evaluation.files",
+}
+"""Names whose imports nobody else should wait for."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import what scoring needs when it is first asked for."""
+    if name not in _SCORING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_SCORING[name]), name)
+
 
 Progress = Callable[[int, int], None]
 
@@ -81,6 +99,8 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     sensor: str = "box",
     tile: int | None = None,
     memory: str | int | None = None,
+    precision: Precision = "auto",
+    device: str | None = None,
     aoi: tuple[float, float, float, float] | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -122,6 +142,8 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
         tile: Side of the square of output pixels written at a time; the result does not depend on it.
         memory: What the process may use, such as ``"4GB"``; chooses the tile. With ``workers`` it is divided
             among them and this process; with ``scheduler`` it is what each worker may use.
+        precision: As for :func:`load`. With its default a model that is loaded already is taken as it is.
+        device: See there.
         aoi: Left, bottom, right, top in the scene's CRS: upscale only the source pixels it touches.
             The result equals the crop of the full one.
         workers: Have the tiles made by so many processes of this machine, one for each GPU where there are
@@ -166,8 +188,10 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     for asked in (options.wanted, files, options):
         asked.check()
     name = _name_of(model, hands)
-    inputs = Inputs(raster, variable, _choice(subdataset, bands), reference, name)
-    loaded = model if isinstance(model, Model) else load(model)
+    inputs = Inputs(
+        raster, variable, _choice(subdataset, bands), reference, name, precision, device
+    )
+    loaded = _loaded(model, precision, device)
     with ExitStack() as stack:
         run = Run(stack, inputs, loaded, options)
         folder = Path(target).parent
@@ -196,6 +220,8 @@ def plan_scene(  # noqa: PLR0913 - its keywords are the product's options
     sensor: str = "box",
     tile: int | None = None,
     memory: str | int | None = None,
+    precision: Precision = "auto",
+    device: str | None = None,
     aoi: tuple[float, float, float, float] | None = None,
     asset: str | None = None,
     subdataset: str | None = None,
@@ -223,6 +249,8 @@ def plan_scene(  # noqa: PLR0913 - its keywords are the product's options
         sensor: See there.
         tile: See there.
         memory: See there.
+        precision: See there.
+        device: See there.
         aoi: See there.
         asset: See there.
         subdataset: See there.
@@ -254,7 +282,7 @@ def plan_scene(  # noqa: PLR0913 - its keywords are the product's options
         raise OutputError(f"{target} cannot be written: folder {folder} does not exist")
     raster, variable, _ = found(source, asset)
     inputs = Inputs(raster, variable, _choice(subdataset, bands), reference)
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = _loaded(model, precision, device)
     with ExitStack() as stack:
         return plan(Run(stack, inputs, loaded, options), folder, path, measure=measure)
 
@@ -360,6 +388,16 @@ def _report(run: Run, files: Files, resumed: int, seconds: float) -> UpscaleRepo
         reference_shift=None if run.guide is None else shift_of(run.guide),
         resumed=resumed,
     )
+
+
+def _loaded(
+    model: str | Path | Model | Backbone | None, precision: Precision, device: str | None
+) -> Model:
+    if not isinstance(model, Model):
+        return load(model, precision=precision, device=device)
+    if precision != "auto" or device is not None:
+        raise OptionError("the model is loaded: pass precision and device to ultrares.load")
+    return model
 
 
 def _name_of(model: str | Path | Model | Backbone | None, hands: Hands) -> str | None:

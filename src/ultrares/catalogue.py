@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 
@@ -37,12 +37,10 @@ from ultrares.methods.shelves import EMBEDDED, all_shelved, shelved
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.methods.weights import CONFIG, verify_checksum
 from ultrares.reports import ModelInfo
-from ultrares.types import Backbone
+from ultrares.types import Backbone, Precision
 
 DEFAULT_MODEL = "csp-wavediffur-naip"
 RESIDUAL_MODEL = "neurop-diff-naip"
-
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 def load_saved(

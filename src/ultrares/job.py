@@ -26,7 +26,7 @@ from ultrares.scene.reference import check_overlap, open_reference
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Tiler
 from ultrares.sensor.models import Box, parse_sensor
-from ultrares.types import Mode, Reference, Window
+from ultrares.types import Mode, Precision, Reference, Window
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ class Job:
         variable: Which array of a Zarr is the scene.
         choice: Which subdataset and bands of it are.
         origins: What other processes have to find; None where none are asked.
+        precision: How other processes convolve, as :func:`ultrares.load` takes it.
+        device: Where they do.
     """
 
     source: str
@@ -105,6 +107,8 @@ class Job:
     variable: str | None = None
     choice: Choice = ALL_OF_IT
     origins: Origins | None = None
+    precision: Precision = "auto"
+    device: str | None = None
 
     def route(self, model: Model) -> Route:
         """How a loaded model reaches the grid.
@@ -166,7 +170,7 @@ class Job:
                     f"it cannot read {self.source}: the scene must be readable under the same path "
                     f"everywhere ({error})"
                 ) from error
-            model = load(self.model)
+            model = load(self.model, precision=self.precision, device=self.device)
             route, radiometry = self.route(model), Radiometry.of(scene)
             self._check(Origins.of(model, scene, radiometry))
             guide = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ultrares.catalogue import Precision, load_saved, residual_loader
+from ultrares.catalogue import load_saved, residual_loader
 from ultrares.model import Model
-from ultrares.types import Backbone
+from ultrares.types import Backbone, Precision
 
 
 def load(

@@ -26,7 +26,7 @@ from ultrares.scene.tile import Tiler
 from ultrares.scene.upscale import aoi_window
 from ultrares.scene.windows import whole
 from ultrares.sensor.models import parse_sensor
-from ultrares.types import Mode
+from ultrares.types import Mode, Precision
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ class Inputs:
         reference: A finer raster of the place.
         model: The model's name or path, by which other processes load it; None for the default, or where no
             others need it.
+        precision: How they convolve.
+        device: Where they do.
     """
 
     source: str | Path
@@ -84,6 +86,8 @@ class Inputs:
     choice: Choice = ALL_OF_IT
     reference: str | Path | None = None
     model: str | None = None
+    precision: Precision = "auto"
+    device: str | None = None
 
 
 class Run:
@@ -141,6 +145,8 @@ class Run:
             self.grid,
             self.part,
             model=inputs.model,
+            precision=inputs.precision,
+            device=inputs.device,
             reference=None if inputs.reference is None else str(inputs.reference),
             mode=options.mode,
             draws=options.draws,

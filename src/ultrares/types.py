@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+Precision = Literal["auto", "fp32", "bf16"]
+"""How to convolve; ``auto`` is bf16 where the processor has it."""
+
 Mode = Literal["fidelity", "perceptual"]
 """``fidelity`` returns the conditional mean; ``perceptual`` draws a sample around it."""
 

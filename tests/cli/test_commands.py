@@ -38,6 +38,8 @@ def test_upscale_ends_in_one_line(run, api):
         "sensor": "box",
         "tile": None,
         "memory": None,
+        "precision": "auto",
+        "device": None,
         "aoi": None,
         "workers": None,
         "scheduler": None,
@@ -52,7 +54,7 @@ def test_upscale_hands_every_option_on(run, api):
     text = (
         "upscale in.tif out.tif --scale 3.5 --model m --reference r.tif --mode perceptual --draws 8 "
         "--uncertainty std.tif --steps 20 --seed -7 --sensor mtf:0.3 --tile 128 --memory 4GB --overwrite "
-        "--workers 3 --scheduler tcp://there:1 --evidence e.tif --asset b4 --stac"
+        "--workers 3 --scheduler tcp://there:1 --evidence e.tif --asset b4 --stac --precision fp32 --device cpu"
     )
     outcome = run(
         *text.split(), "--aoi", "-33 -8 -32.5 -7", "--subdataset", "20m", "--bands", "B05, 6"
@@ -77,6 +79,8 @@ def test_upscale_hands_every_option_on(run, api):
         "sensor": "mtf:0.3",
         "tile": 128,
         "memory": "4GB",
+        "precision": "fp32",
+        "device": "cpu",
         "aoi": (-33.0, -8.0, -32.5, -7.0),
         "workers": 3,
         "scheduler": "tcp://there:1",

@@ -9,6 +9,7 @@ import typer
 
 from ultrares.cli.console import complain, say, say_facts, say_json
 from ultrares.cli.options import AsJson
+from ultrares.cli.start import quick_start
 
 
 def check(
@@ -21,7 +22,8 @@ def check(
 
     Exits 1 when a problem is found.
     """
-    from ultrares import api
+    with quick_start():
+        from ultrares import api
 
     report = api.check(fine, coarse)
     facts = report.to_dict()

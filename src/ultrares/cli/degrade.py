@@ -8,6 +8,7 @@ import typer
 
 from ultrares.cli.console import say
 from ultrares.cli.options import InputPath, OutputPath, Overwrite
+from ultrares.cli.start import quick_start
 
 
 def degrade(
@@ -21,7 +22,8 @@ def degrade(
     overwrite: Overwrite = False,
 ) -> None:
     """Make a scene coarser, to try upscaling on a case with a known answer."""
-    from ultrares import api
+    with quick_start():
+        from ultrares import api
     from ultrares.scene.names import short_name
 
     report = api.degrade(source, target, scale=scale, sensor=sensor, overwrite=overwrite)

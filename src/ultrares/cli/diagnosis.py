@@ -7,6 +7,7 @@ import platform
 from importlib import metadata
 
 import ultrares
+from ultrares.cli.start import quick_start
 from ultrares.errors import UltraresError
 
 ESSENTIAL_DRIVERS = ("GTiff", "COG")
@@ -99,7 +100,8 @@ def _writes_zstd() -> bool:
 
 def _model_facts(problems: list[str]) -> dict[str, object]:
     """Whether each embedded model loads, which verifies its checksums."""
-    from ultrares import api
+    with quick_start():
+        from ultrares import api
 
     known = api.models()
     if all(info.path is None for info in known):

@@ -11,6 +11,7 @@ import typer
 
 from ultrares.cli.console import complain, say, say_json
 from ultrares.cli.options import AsJson
+from ultrares.cli.start import quick_start
 
 if TYPE_CHECKING:
     from ultrares.evaluation.folders import FolderScores
@@ -63,7 +64,8 @@ def evaluate(  # noqa: PLR0913 - its options are what the figures depend on
 
     Rasters of any size are read part by part. Exits 1 when an image cannot be compared.
     """
-    from ultrares import api
+    with quick_start():
+        from ultrares import api
     from ultrares.cli.progress import images, megapixels, progress_on_stderr
     from ultrares.evaluation.folders import FolderScores
 

@@ -10,6 +10,7 @@ import typer
 from ultrares.backbones.formats import is_foreign
 from ultrares.cli.console import say_facts, say_json
 from ultrares.cli.options import AsJson, Bands, Subdataset, parse_bands
+from ultrares.cli.start import quick_start
 
 
 def info(
@@ -23,7 +24,8 @@ def info(
     json: AsJson = False,
 ) -> None:
     """Describe a raster and what upscale would refuse in it, or show a model's card."""
-    from ultrares import api
+    with quick_start():
+        from ultrares import api
 
     if looks_like_a_raster(subject):
         facts = api.describe_raster(subject, subdataset=subdataset, bands=parse_bands(bands))

@@ -10,6 +10,7 @@ import typer
 
 from ultrares.cli.console import say, say_json
 from ultrares.cli.options import AsJson
+from ultrares.cli.start import quick_start
 
 if TYPE_CHECKING:
     from ultrares.reports import ModelInfo
@@ -29,7 +30,8 @@ def models(
     json: AsJson = False,
 ) -> None:
     """List the models, what they were trained on, and whether they are on this machine."""
-    from ultrares import api
+    with quick_start():
+        from ultrares import api
 
     known = api.models(*(names or ()))
     if json:

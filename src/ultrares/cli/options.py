@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from ultrares.types import Mode
+from ultrares.types import Mode, Precision
 
 
 class Bounds(NamedTuple):
@@ -82,6 +82,13 @@ ModelName = Annotated[
     typer.Option(
         help="A name from `ultrares models`, a folder, a hub id, or another network's file."
     ),
+]
+PrecisionName = Annotated[
+    Precision, typer.Option(help="How to convolve; auto is bf16 where the processor has it.")
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="Like cuda:1 or cpu; a GPU if there is one.", show_default=False),
 ]
 ReferencePath = Annotated[
     Path | None,

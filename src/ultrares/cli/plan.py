@@ -13,6 +13,7 @@ from ultrares.cli.options import (
     AsJson,
     Asset,
     Bands,
+    Device,
     Draws,
     EvidencePath,
     Gsd,
@@ -21,6 +22,7 @@ from ultrares.cli.options import (
     Memory,
     ModelName,
     ModeName,
+    PrecisionName,
     ReferencePath,
     Scale,
     Seed,
@@ -31,6 +33,7 @@ from ultrares.cli.options import (
     UncertaintyPath,
     parse_bands,
 )
+from ultrares.cli.start import quick_start
 
 if TYPE_CHECKING:
     from ultrares.reports import PlanReport
@@ -57,6 +60,8 @@ def plan(  # noqa: PLR0913 - a command's options are its interface
     sensor: Sensor = "box",
     tile: TileSide = None,
     memory: Memory = None,
+    precision: PrecisionName = "auto",
+    device: Device = None,
     aoi: Area = None,
     asset: Asset = None,
     subdataset: Subdataset = None,
@@ -66,7 +71,8 @@ def plan(  # noqa: PLR0913 - a command's options are its interface
     """Say what `upscale` with the same options would make and take; exit 2 if that does not fit."""
     if sum(given is not None for given in (scale, gsd, like)) != 1:
         raise typer.BadParameter("pass exactly one of --scale, --gsd and --like")
-    from ultrares import api
+    with quick_start():
+        from ultrares import api
 
     report = api.plan_scene(
         source,
@@ -85,6 +91,8 @@ def plan(  # noqa: PLR0913 - a command's options are its interface
         sensor=sensor,
         tile=tile,
         memory=memory,
+        precision=precision,
+        device=device,
         aoi=aoi,
         asset=asset,
         subdataset=subdataset,

@@ -13,6 +13,7 @@ from ultrares.cli.options import (
     AsJson,
     Asset,
     Bands,
+    Device,
     Draws,
     EvidencePath,
     Gsd,
@@ -23,6 +24,7 @@ from ultrares.cli.options import (
     ModeName,
     OutputPath,
     Overwrite,
+    PrecisionName,
     ReferencePath,
     Scale,
     Seed,
@@ -33,6 +35,7 @@ from ultrares.cli.options import (
     UncertaintyPath,
     parse_bands,
 )
+from ultrares.cli.start import quick_start
 
 if TYPE_CHECKING:
     from ultrares.reports import UpscaleReport
@@ -56,6 +59,8 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
     sensor: Sensor = "box",
     tile: TileSide = None,
     memory: Memory = None,
+    precision: PrecisionName = "auto",
+    device: Device = None,
     aoi: Area = None,
     workers: Annotated[
         int | None,
@@ -83,7 +88,8 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
     """Make a scene finer; its block means stay those of the input."""
     if sum(given is not None for given in (scale, gsd, like)) != 1:
         raise typer.BadParameter("pass exactly one of --scale, --gsd and --like")
-    from ultrares import api
+    with quick_start():
+        from ultrares import api
     from ultrares.cli.progress import progress_on_stderr
     from ultrares.cli.stopping import stopping_between_tiles
 
@@ -105,6 +111,8 @@ def upscale(  # noqa: PLR0913 - a command's options are its interface
             sensor=sensor,
             tile=tile,
             memory=memory,
+            precision=precision,
+            device=device,
             aoi=aoi,
             workers=workers,
             scheduler=scheduler,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -38,6 +39,15 @@ distance its influence was measured to vanish in rounding (benchmarks/grid_tilin
 
 LEVEL = 100
 """The noise field's level: no cascade has as many."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Lifted:
+    """A cell's image in groups of bands, the places it is asked for at, and their values before any integral."""
+
+    image: Tensor
+    queries: Queries
+    values: Tensor
 
 
 class NeurOpDiff:
@@ -70,6 +80,7 @@ class NeurOpDiff:
             )
         self.net, self.how, self.prior = net, how, prior
         self.mtf, self.depth, self.autocast, self.device = mtf, depth, autocast, device
+        self._last: tuple[GridCell, _Lifted] | None = None
 
     @property
     def sampled(self) -> bool:
@@ -103,16 +114,16 @@ class NeurOpDiff:
 
     def products(self, cell: GridCell, integrals: Sequence[Tensor]) -> Tensor:
         """What the cell's places add to the next integral, (B, heads, d, d), B images times band groups."""
-        image, queries = self._asked(cell)
         with self._precision():
-            return self.net.products(self._lift(image, queries), self._on_device(integrals))
+            return self.net.products(self._lifted(cell).values, self._on_device(integrals))
 
     def __call__(self, cell: GridCell, integrals: Sequence[Tensor]) -> Tensor:
         """Return the output pixels, (N, C, H, W): the prior, or a sample a draw."""
-        image, queries = self._asked(cell)
+        lifted = self._lifted(cell)
+        queries = lifted.queries
         with self._precision():
-            values = self.net.carry(self._lift(image, queries), self._on_device(integrals))
-            prior = self.net.project(values, image, queries)
+            values = self.net.carry(lifted.values, self._on_device(integrals))
+            prior = self.net.project(values, lifted.image, queries)
         bands = cell.image.shape[1]
         if not self.sampled:
             return _ungrouped(prior.float(), bands, self.net.bands)
@@ -149,6 +160,14 @@ class NeurOpDiff:
             return lambda step: rearrange(field(step)[0], "(g c) h w -> g c h w", g=groups).to(like)
 
         return on
+
+    def _lifted(self, cell: GridCell) -> _Lifted:
+        """The operator's first values of a cell; those of the last cell are kept, for the next pass over it."""
+        if self._last is None or self._last[0] is not cell:
+            image, queries = self._asked(cell)
+            with self._precision():
+                self._last = cell, _Lifted(image, queries, self._lift(image, queries))
+        return self._last[1]
 
     def _asked(self, cell: GridCell) -> tuple[Tensor, Queries]:
         """The cell's image in groups of bands, and the centres of its output pixels."""

@@ -51,6 +51,7 @@ class GridStage:
         self._integrals = None if integrals is None else list(integrals)
         self._cache: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
         self._cached, self._cache_bytes = 0, cache_bytes
+        self._last: tuple[Window, GridCell] | None = None
 
     @property
     def shape(self) -> Shape:
@@ -64,6 +65,7 @@ class GridStage:
 
     def forget(self) -> None:
         """Drop what is kept, and keep half as much from now on; integrals stay."""
+        self._last = None
         self._pyramid.forget()
         self._cache.clear()
         self._cached, self._cache_bytes = 0, self._cache_bytes // 2
@@ -153,10 +155,18 @@ class GridStage:
         return Window(row, col, height, width)
 
     def _seen(self, window: Window) -> GridCell:
-        """The pixels of the finest level that a window of the output is made from."""
+        """The pixels of the finest level that a window of the output is made from.
+
+        The last one is kept: a scene of one cell is seen once for each integral and once for its result.
+        """
+        if self._last is not None and self._last[0] == window:
+            return self._last[1]
         rows, cols, place = self._place(window)
         image = self._pyramid.read(self._pyramid.top, place)
-        return GridCell(image, rows - place.row, cols - place.col, Origin(window.row, window.col))
+        corner = Origin(window.row, window.col)
+        cell = GridCell(image, rows - place.row, cols - place.col, corner)
+        self._last = window, cell
+        return cell
 
     def _place(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64], Window]:
         """Edges of output pixels on the finest level, and that level's pixels around them."""

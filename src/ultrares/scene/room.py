@@ -83,7 +83,8 @@ def stored_bytes_per_pixel(source: _Sampled, part: Window, scale: float) -> floa
     factor = int(np.ceil(scale))
     side = max(8, LARGEST_SIDE // factor)
     taken = pixels = 0.0
-    for index in np.linspace(0, len(rows) - 1, LOOKED_AT).astype(int):
+    pieces = min(LOOKED_AT, -(-part.height // side) * -(-part.width // side))
+    for index in np.linspace(0, len(rows) - 1, pieces + 2).astype(int)[1:-1]:
         around = Window(rows[index] - side // 2, cols[index] - side // 2, side, side)
         array, valid = source.read(clipped(around, source.shape))
         taken += len(encode(_enlarged(array, factor))) / factor**2

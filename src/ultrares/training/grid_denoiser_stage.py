@@ -28,7 +28,7 @@ from ultrares.nets.neural_operator import NeuralOperator
 from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
-from ultrares.training.recipe import OptimiserSection
+from ultrares.training.recipe import AnyStage
 from ultrares.training.start import start_from
 
 MEASURED_BATCHES = 80
@@ -130,12 +130,10 @@ def train_grid_denoiser(
     operator: NeuralOperator,
     sampler: ContinuousSampler,
     config: GridDenoiserConfig,
-    optimiser: OptimiserSection,
+    stage: AnyStage,
     *,
     folder: Path,
-    seed: int,
     autocast: bool,
-    start: str | None = None,
     execution: Execution | None = None,
 ) -> tuple[DenoiserUNet, nn.Linear | None, GridDenoiserConfig]:
     """Fit the denoiser around a frozen operator.
@@ -144,34 +142,32 @@ def train_grid_denoiser(
         operator: Frozen.
         sampler: Must ask for all places of a crop, an even number.
         config: Its size; its ``stds`` are measured and replaced.
-        optimiser: Its schedule.
+        stage: Its schedule, its seed and what it starts from.
         folder: Where checkpoint and log are kept.
-        seed: Seed of weights and batches.
         autocast: Whether to compute in bfloat16.
-        start: Model whose denoiser it starts from; none for fresh weights.
         execution: Where to compute.
 
     Returns:
         The denoiser, what maps the operator's values to its guide, and its configuration.
     """
     operator.eval().requires_grad_(requires_grad=False)
-    torch.manual_seed(seed)
+    torch.manual_seed(stage.seed)
     task = GuidedDenoising(operator, sampler, config, autocast)
-    batches = min(MEASURED_BATCHES, optimiser.steps)
+    batches = min(MEASURED_BATCHES, stage.optimiser.steps)
     config = config.model_copy(
-        update={"stds": measure_scaled_stds(task, seed=seed, batches=batches).knots}
+        update={"stds": measure_scaled_stds(task, seed=stage.seed, batches=batches).knots}
     )
     task = GuidedDenoising(operator, sampler, config, autocast)
     net = GuidedDenoiser(config, operator.width)
-    start_from(net.denoiser, "denoiser", start)
+    start_from(net.denoiser, "denoiser", stage.start_from)
     if net.features is not None:
-        start_from(net.features, "features", start)
+        start_from(net.features, "features", stage.start_from)
     trained = optimise(
         net,
         task.loss,
-        optimiser,
+        stage.optimiser,
         folder=folder,
-        seed=seed,
+        seed=stage.seed,
         execution=execution,
     )
     assert isinstance(trained, GuidedDenoiser)

@@ -79,10 +79,8 @@ def train_operator_recipe(
                 prediction=around.prediction,
                 stds=UNKNOWN,
             ),
-            around.optimiser,
+            around,
             folder=out / "denoiser",
-            seed=around.seed,
-            start=around.start_from,
             autocast=autocast,
             execution=execution,
         )
@@ -95,10 +93,8 @@ def train_operator_recipe(
             net,
             continuous_sampler(tiles_of(beside.data), beside.data, config.largest),
             beside.net,
-            beside.optimiser,
+            beside,
             folder=out / "denoiser",
-            seed=beside.seed,
-            start=beside.start_from,
             autocast=autocast,
             execution=execution,
         )

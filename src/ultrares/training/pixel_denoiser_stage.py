@@ -19,7 +19,7 @@ from ultrares.nets.sr3_unet import SR3UNet
 from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
-from ultrares.training.recipe import OptimiserSection
+from ultrares.training.recipe import AnyStage
 from ultrares.training.start import start_from
 
 
@@ -68,12 +68,10 @@ def train_pixel_denoiser(
     operator: NeuralOperator,
     sampler: ContinuousSampler,
     config: PixelDenoiserConfig,
-    optimiser: OptimiserSection,
+    stage: AnyStage,
     *,
     folder: Path,
-    seed: int,
     autocast: bool,
-    start: str | None = None,
     execution: Execution | None = None,
 ) -> SR3UNet:
     """Fit the paper's denoiser around a frozen operator.
@@ -82,24 +80,22 @@ def train_pixel_denoiser(
         operator: Frozen.
         sampler: Must ask for all places of a crop.
         config: Its size.
-        optimiser: Its schedule.
+        stage: Its schedule, its seed and what it starts from.
         folder: Where checkpoint and log are kept.
-        seed: Seed of weights and batches.
         autocast: Whether to compute in bfloat16.
-        start: Model whose denoiser it starts from; none for fresh weights.
         execution: Where to compute.
     """
     operator.eval().requires_grad_(requires_grad=False)
-    torch.manual_seed(seed)
+    torch.manual_seed(stage.seed)
     task = PixelDenoising(operator, sampler, autocast)
     net = build_pixel_denoiser(config)
-    start_from(net, "denoiser", start)
+    start_from(net, "denoiser", stage.start_from)
     trained = optimise(
         net,
         task.loss,
-        optimiser,
+        stage.optimiser,
         folder=folder,
-        seed=seed,
+        seed=stage.seed,
         execution=execution,
     )
     assert isinstance(trained, SR3UNet)
