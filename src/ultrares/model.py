@@ -223,7 +223,13 @@ class Model:
         check_spread("perceptual", draws)
         parsed = parse_sensor(sensor)
         route = self.route(
-            scale, mode="perceptual", draws=draws, steps=steps, seed=seed, sensor=parsed
+            scale,
+            mode="perceptual",
+            draws=draws,
+            steps=steps,
+            seed=seed,
+            sensor=parsed,
+            with_reference=reference is not None,
         )
         fine, spread = self._run(image, route, scale, parsed, reference, with_spread=True)
         assert spread is not None
@@ -285,8 +291,10 @@ class Model:
                 scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=sensor
             )
             return Route(levels, None)
-        residual = None if with_reference else self._residual
-        return route_of_cascade(self._solvers, scale, how, sensor, residual=residual)
+        if with_reference:
+            return route_of_cascade(self._solvers, scale, how, sensor)
+        solvers = [solver.unguided() for solver in self._solvers]
+        return route_of_cascade(solvers, scale, how, sensor, residual=self._residual)
 
     def _how(
         self,

@@ -109,6 +109,7 @@ class Cell:
         original_origin: Absolute position of ``original[..., 0, 0]`` on the scene's grid.
         factor: Pixels of the level's input per pixel of the scene, along one side.
         reference: A finer image of the same window, or None where there is none.
+        core: Pixels of the level's input whose result is wanted, the others being context; None for all.
     """
 
     image: Tensor
@@ -117,6 +118,7 @@ class Cell:
     original_origin: Origin
     factor: int
     reference: AlignedReference | None = None
+    core: Window | None = None
 
     def to(self, device: str) -> Cell:
         """The same cell with its pixels on a device."""

@@ -103,7 +103,7 @@ def test_means_are_told_their_depth_and_samples_pass_for_sensor_images() -> None
     means = [level._place(cell) for level in cascade(BICUBIC, 16, Solve(), Bicubic())]
     assert [(place.depth, place.mtf) for place in means] == [(i, Bicubic.mtf) for i in range(4)]
     samples = cascade(BICUBIC, 16, Solve(mode="perceptual"), Bicubic())
-    places = [level._place(cell) for level in samples]
+    places = [level._place_of_sample(cell) for level in samples]
     # The fourth level is beyond what is held to the sensor: there it is the box.
     assert [place.mtf for place in places] == [Bicubic.mtf] * 3 + [Box.mtf]
     assert {place.depth for place in places} == {0}

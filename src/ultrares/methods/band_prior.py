@@ -29,6 +29,8 @@ class BandPrior:
         sigma_end: Ratio of the last call, whose clean estimate is the sample.
         eta: Share of the ancestral noise that each step puts back; 0 is the probability flow.
         steps: Denoiser calls when the caller does not say.
+        draw_steps: As many for each of several draws, whose mean and spread bear a coarser sampling; None for
+            ``steps``.
         gain: Factor on a sample's residual. A few steps leave samples smoother than the truth; this was
             chosen on training imagery so that they are as sharp.
         autocast: Whether to convolve in bfloat16.
@@ -40,6 +42,7 @@ class BandPrior:
     sigma_end: float = 0.1
     eta: float = 0.7
     steps: int = 4
+    draw_steps: int | None = None
     gain: float = 1.0
     autocast: bool = False
 

@@ -10,20 +10,22 @@ Table 6 names two kinds, and so do we:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.errors import ScaleError
 from ultrares.methods.place import Place, Solve
+from ultrares.methods.sampling import AT_ONCE
 from ultrares.methods.steps import steps_to
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.sensor.backprojection import back_project, back_projection_reach
 from ultrares.sensor.models import Box, SensorModel
-from ultrares.types import Cell, SizeRule
+from ultrares.types import Cell, SizeRule, Window
 
 Condition = Literal["progressive", "reuse"]
 
@@ -38,9 +40,10 @@ the context a level needs from growing with the scale."""
 ITERATIONS = 2
 """Corrections of a back-projection through a sensor other than the box."""
 
-SAMPLING_HALO = 16
-"""Context for the denoiser's chain of calls. Its receptive field adds up to more, but beyond this distance
-the influence was measured to vanish in rounding (benchmarks/seams.py)."""
+SAMPLING_HALO, FEW_CALLS_HALO = 16, 8
+"""Context for the denoiser's chain of calls, and for the one or two that each of several draws takes. Its receptive
+field adds up to more, but beyond these distances the influence was measured to be below a hundredth of a digital
+number (benchmarks/seams.py)."""
 
 CORE, FINE_CORE = 256, 768
 """Most pixels along a cell's side, of a level's input and of its result: large against the halo, small
@@ -107,9 +110,6 @@ class CascadeLevel:
     def core(self) -> int:
         """Side of the square of input pixels that is computed at once."""
         side = min(CORE, FINE_CORE // self.scale)
-        if self.how.mode == "perceptual" and self.how.draws > 2:
-            # All draws of a cell are computed side by side.
-            side //= 2
         multiple = self.size_rule.multiple_of
         if self.original_margin is not None:
             multiple = lcm(multiple, self.factor)
@@ -123,11 +123,17 @@ class CascadeLevel:
     @property
     def halo(self) -> int:
         """Context of the conditional mean, the denoiser's chain, and the back-projection."""
-        sampling = SAMPLING_HALO if self.how.mode == "perceptual" else 0
-        reach = 0
-        if self._sees_original:
-            reach = back_projection_reach(self.sensor, iterations=ITERATIONS) * self.factor
-        return self.solver.context + sampling + reach
+        return self.solver.context + self._wanted_around
+
+    @property
+    def _wanted_around(self) -> int:
+        """Pixels around a cell's core whose result the core's depends on."""
+        sampling = 0
+        if self.how.mode == "perceptual":
+            sampling = FEW_CALLS_HALO if self.few_calls else SAMPLING_HALO
+        if not self._sees_original:
+            return sampling
+        return sampling + back_projection_reach(self.sensor, iterations=ITERATIONS) * self.factor
 
     @property
     def edge(self) -> int:
@@ -154,12 +160,38 @@ class CascadeLevel:
         cell = cell.to(self.solver.device)
         return self.hold(self.fine(cell), cell)
 
+    @property
+    def few_calls(self) -> bool:
+        """Whether there are several draws, each in as few denoiser calls as their mean and spread bear."""
+        prior = self.solver.prior
+        several = self.how.mode == "perceptual" and self.how.draws > 1 and self.how.steps is None
+        return several and prior is not None and prior.draw_steps is not None
+
     def fine(self, cell: Cell) -> Tensor:
         """Solve the level, without holding the result to anything."""
         reused = self._reused_condition(cell) if self.condition == "reuse" else None
-        return self.solver.solve(
-            cell.image, self._place(cell), self.how, reference=cell.reference, condition=reused
-        )
+        if not self.few_calls:
+            place = (
+                self._place_of_sample(cell) if self.how.mode == "perceptual" else self._place(cell)
+            )
+            return self.solver.solve(
+                cell.image, place, self.how, reference=cell.reference, condition=reused
+            )
+        # So few calls leave a draw almost as smooth as a mean, and it is restored as one.
+        means = [
+            self.solver.mean(
+                draws,
+                self._place(cell),
+                replace(self.how, draws=len(draws)),
+                reference=cell.reference,
+                condition=reused,
+            )
+            for draws in torch.split(cell.image, AT_ONCE)
+        ]
+        assert self.solver.prior is not None
+        # They follow the probability flow: what they differ in is where they start.
+        how = replace(self.how, steps=self.solver.prior.draw_steps, eta=0.0)
+        return self.solver.sample(cell.image, torch.cat(means), self._place_of_sample(cell), how)
 
     def hold(self, fine: Tensor, cell: Cell) -> Tensor:
         """Back-project a result onto the scene, or onto the level's input where the scene is far."""
@@ -172,15 +204,32 @@ class CascadeLevel:
         return back_project(fine, footprint, self.sensor, factor, iterations=ITERATIONS)
 
     def _place(self, cell: Cell) -> Place:
-        """Where the cell is and what made its image.
+        """Where the cell is; means made its image, and networks are trained for how many."""
+        return Place(cell.origin, self.level, self.sensor.mtf, depth=self.level)
 
-        A cascade of means has trained networks for each depth. A cascade of samples is a Markov chain:
-        its images are as sharp as a sensor's, and each level stands to the next as the sensor does.
+    def _place_of_sample(self, cell: Cell) -> Place:
+        """Where the cell is; a sample is its image.
+
+        A cascade of samples is a Markov chain: its images are as sharp as a sensor's, and each level stands
+        to the next as the sensor does.
         """
-        if self.how.mode == "fidelity":
-            return Place(cell.origin, self.level, self.sensor.mtf, depth=self.level)
         held = self.sensor if self._sees_original else Box()
-        return Place(cell.origin, self.level, held.mtf, depth=0)
+        return Place(cell.origin, self.level, held.mtf, depth=0, sampled=self._sampled(cell))
+
+    def _sampled(self, cell: Cell) -> Window | None:
+        """Pixels of the cell's image where samples are wanted: its core and what that depends on."""
+        if cell.core is None or self.solver.prior is None:
+            return None
+        multiple = self.size_rule.multiple_of
+        margin = -(-self._wanted_around // multiple) * multiple
+        spans = []
+        for first, length, start, size in zip(
+            cell.core[:2], cell.core[2:], cell.origin, cell.image.shape[-2:], strict=True
+        ):
+            begin = max(first - start - margin, 0)
+            spans.append((begin, min(first - start + length + margin, size) - begin))
+        (row, height), (col, width) = spans
+        return Window(row, col, height, width)
 
     @staticmethod
     def _reused_condition(cell: Cell) -> Tensor:

@@ -65,6 +65,12 @@ class CSPWaveDiffUR(WaveDiffUR):
         """Input pixels of context that the conditional mean depends on."""
         return super().halo + self.parts.halo
 
+    def unguided(self) -> CSPWaveDiffUR:
+        """The same solver for where no reference is, which needs less context and no windows."""
+        if self.parts.pyramid is None:
+            return self
+        return self.with_parts("baseline" if self.parts.details is None else "model-2")
+
     def with_parts(self, part: Part) -> CSPWaveDiffUR:
         """The same solver with only some of the available parts, for the ablation of Table 5."""
         pyramid = self.available.pyramid if part in ("model-1", "proposed") else None

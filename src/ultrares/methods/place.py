@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ultrares.types import Mode, Origin
+from ultrares.types import Mode, Origin, Window
 
 Details = Literal["sampled", "backbone", "bands"]
 """Where V, H, D come from: ``sampled`` jointly with A by the denoiser around the restored bands;
@@ -20,6 +20,7 @@ class Solve:
     Attributes:
         mode: The conditional mean, or samples.
         steps: Denoiser calls of a sample; None takes the prior's own.
+        eta: Share of the ancestral noise that each step of a sample puts back; None takes the prior's own.
         seed: Seed of the noise field.
         draws: Number of samples; their numbers are 0, 1, 2 and so on.
         details: Where V, H, D come from; fidelity mode takes ``backbone`` for ``sampled``.
@@ -30,6 +31,7 @@ class Solve:
 
     mode: Mode = "fidelity"
     steps: int | None = None
+    eta: float | None = None
     seed: int = 0
     draws: int = 1
     details: Details = "sampled"
@@ -48,9 +50,12 @@ class Place:
         mtf: Modulation transfer at Nyquist of the sensor that leads from the finer image to this one.
         depth: How many levels made the image, if they made conditional means, which are smoother than
             what a sensor takes; 0 for a sensor's image and for a sample.
+        sampled: Pixels of the image, counted from its first, where samples are wanted: even places and sides.
+            Elsewhere they are the mean, whose context is the larger one. None for all.
     """
 
     origin: Origin
     level: int
     mtf: float
     depth: int
+    sampled: Window | None = None

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from ultrares.diffusion import VP, NoiseField, ddim, projection
 from ultrares.methods.band_prior import BandPrior
 from ultrares.methods.place import Place, Solve
-from ultrares.types import NoiseSource, Window
+from ultrares.types import NoiseSource, Origin, Window
 from ultrares.wavelet import Bands, lowpass, merge, split
 
 START_STEP, INPUT_NOISE_STEP, OUTPUT_NOISE_STEP = 2**24, 2**24 + 1, 2**24 + 2
 """Step indices of the noise field for the initial state and for r and s, beyond every solver's."""
+
+AT_ONCE = 2
+"""Draws that are computed side by side: more take memory and no less time."""
 
 
 def diffuse(
@@ -26,35 +32,67 @@ def diffuse(
         prior: The denoiser of the residual.
         sde: The process of the residual.
         image: The level's input, (1, C, h, w) or (N, C, h, w) for N draws, in [0, 1].
-        mean: Its conditional mean, of as many images, (., C, 2 * h, 2 * w).
-        place: Where it stands.
+        mean: Its conditional mean, of one or as many images, (., C, 2 * h, 2 * w).
+        place: Where it stands, and where samples are wanted.
         how: Seed, draws, steps and low-pass level.
 
     Returns:
         One sample per draw, (N, C, 2 * h, 2 * w).
     """
-    count, bands = how.draws, image.shape[1]
-    image, mean = (each.expand(count, -1, -1, -1) for each in (image, mean))
-    noise = _noise_of_draws(image, place, how)
+    seen = place.sampled or Window(0, 0, *image.shape[-2:])
+    corner = Origin(place.origin.row + seen.row, place.origin.col + seen.col)
+    there = replace(place, origin=corner, sampled=None)
+    samples = mean.expand(how.draws, -1, -1, -1).clone()
+    for first in range(0, how.draws, AT_ONCE):
+        draws = range(first, min(first + AT_ONCE, how.draws))
+        shown, around = (
+            _cut(each.expand(how.draws, -1, -1, -1), draws, window)
+            for each, window in ((image, seen), (mean, seen.scaled(2)))
+        )
+        made = _sample(prior, sde, shown, around, there, how, draws)
+        _cut(samples, draws, seen.scaled(2)).copy_(made)
+    return samples
+
+
+def _sample(
+    prior: BandPrior,
+    sde: VP,
+    image: Tensor,
+    mean: Tensor,
+    place: Place,
+    how: Solve,
+    draws: range,
+) -> Tensor:
+    """Some of the draws, side by side."""
+    bands = image.shape[1]
+    noise = _noise_of_draws(image, place, how.seed, draws, 4 * bands)
+    of_approx = _noise_of_draws(image, place, how.seed, draws, bands)
     start = noise(START_STEP)
 
-    def low_pass_of_approx(state: Tensor) -> Tensor:
-        known = torch.zeros_like(state)
-        known[:, :bands] = lowpass(state[:, :bands], how.low_pass)
-        return known
-
     # The condition tau is the mean itself, so its residual is zero (Eq. 9 with b_t from zero).
-    project = projection(torch.zeros_like(start), low_pass_of_approx, sde, noise)
+    hold = projection(
+        torch.zeros_like(start[:, :bands]), partial(lowpass, levels=how.low_pass), sde, of_approx
+    )
+
+    def project(state: Tensor, time: float) -> Tensor:
+        return torch.cat([hold(state[:, :bands], time), state[:, bands:]], dim=1)
+
     residual = ddim(
         prior.denoise(image, mean, sde, mtf=place.mtf, depth=place.depth),
         sde.prior(start),
         prior.times(sde, how.steps or prior.steps),
         sde,
         noise,
-        eta=prior.eta,
+        eta=prior.eta if how.eta is None else how.eta,
         project=project,
     )
     return prior.bands.decode(prior.gain * residual, mean)
+
+
+def _cut(images: Tensor, draws: range, window: Window) -> Tensor:
+    """Some draws within a window of their pixels, as a view."""
+    row, col, height, width = window
+    return images[draws.start : draws.stop, :, row : row + height, col : col + width]
 
 
 def noisy_details(
@@ -83,17 +121,19 @@ def noisy_details(
     return merge(Bands(approx, *details), (image.shape[-2], image.shape[-1]))
 
 
-def _noise_of_draws(image: Tensor, place: Place, how: Solve) -> NoiseSource:
-    """The noise of all draws side by side, (N, 4 * C, h, w)."""
+def _noise_of_draws(
+    image: Tensor, place: Place, seed: int, draws: range, bands: int
+) -> NoiseSource:
+    """The noise of some draws side by side, (N, bands, h, w)."""
     window = Window(*place.origin, *image.shape[-2:])
     sources = [
-        NoiseField(how.seed).source(
+        NoiseField(seed).source(
             window,
             draw=draw,
             level=place.level,
-            bands=4 * image.shape[1],
+            bands=bands,
             place=lambda field: field.to(image),
         )
-        for draw in range(how.draws)
+        for draw in draws
     ]
     return lambda step: torch.cat([source(step) for source in sources])

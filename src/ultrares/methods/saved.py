@@ -131,7 +131,9 @@ class DenoiserConfig(_Section):
     sigma_start: float = 3.0
     sigma_end: float = 0.1
     eta: float = 0.7
-    steps: int = 4
+    steps: Annotated[int, Field(ge=1)] = 4
+    draw_steps: Annotated[int, Field(ge=1)] | None = None
+    """Denoiser calls of each of several draws; ``steps`` if it is not given."""
     gain: Annotated[float, Field(gt=0)] = 1.0
     widening: Annotated[float, Field(gt=0)] | None = None
     """Factor from the pooled standard deviation of draws to the error of their mean, so that the central
@@ -355,6 +357,7 @@ def _load_prior(weights: _Weights, *, autocast: bool) -> BandPrior | None:
         sigma_end=config.sigma_end,
         eta=config.eta,
         steps=config.steps,
+        draw_steps=config.draw_steps,
         gain=config.gain,
         autocast=autocast,
     )

@@ -23,6 +23,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ultrares.backbones.noise import noise_at
+from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.backbones.wrap import Backbone as Wrapped
 from ultrares.diffusion import VP
 from ultrares.errors import ModelError
@@ -39,9 +40,9 @@ from ultrares.methods.sampling import (
 from ultrares.types import AlignedReference, Backbone, Origin
 from ultrares.wavelet import Bands, merge, split
 
-MEAN_HALO = 32
-"""Context for our own networks of the mean. Their receptive fields add up to more, but beyond this distance
-the influence was measured to vanish in rounding (benchmarks/seams.py)."""
+MEAN_HALO, RESIDUAL_HALO = 32, 16
+"""Context for our own networks of the mean, and for the wavelet residual network alone. Their receptive fields
+add up to more, but beyond these distances the influence was measured to vanish in rounding (benchmarks/seams.py)."""
 WHOLE_IMAGE_HALO = 32
 """Context for a backbone whose result depends on the whole image: more would not make cells agree."""
 
@@ -88,8 +89,16 @@ class WaveDiffUR:
     @property
     def context(self) -> int:
         """Input pixels of context that a level gives it: what a foreign backbone asks for, else at most 32."""
-        asked = self.backbone.halo if isinstance(self.backbone, Wrapped) else 0
-        return max(asked, min(self.halo, MEAN_HALO))
+        if isinstance(self.backbone, Wrapped):
+            return max(self.backbone.halo, min(self.halo, MEAN_HALO))
+        alone = self.halo == self.backbone.halo and isinstance(
+            self.backbone, WaveletResidualBackbone
+        )
+        return min(self.halo, RESIDUAL_HALO if alone else MEAN_HALO)
+
+    def unguided(self) -> WaveDiffUR:
+        """The same solver for where no reference is: this one."""
+        return self
 
     def solve(
         self,
@@ -126,6 +135,21 @@ class WaveDiffUR:
                 f"backbone {self.backbone.name!r} has no denoiser, so it cannot draw samples; "
                 "use --mode fidelity, or a model with a denoiser (see `ultrares models`)"
             )
+        return self.sample(image, mean, place, how)
+
+    def sample(self, image: Tensor, mean: Tensor, place: Place, how: Solve) -> Tensor:
+        """Samples around a conditional mean.
+
+        Args:
+            image: I_LR, (1, C, h, w) or (N, C, h, w) for N draws, in [0, 1].
+            mean: The conditional mean, of one or as many images, (., C, k * h, k * w).
+            place: Where they stand, and where samples are wanted.
+            how: How to sample.
+
+        Returns:
+            One sample per draw, (N, C, k * h, k * w).
+        """
+        assert self.prior is not None, "no denoiser, no samples"
         sample = diffuse(self.prior, self.sde, image, mean, place, how)
         if how.details == "sampled":
             return sample

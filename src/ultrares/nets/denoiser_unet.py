@@ -30,7 +30,8 @@ class ModulatedBlock(nn.Module):
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """Refine ``features`` (B, width, h, w) at the noise level of ``embedding`` (B, E)."""
         scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
-        hidden = self.first(nn.functional.silu(features)) * (1 + scale) + shift
+        hidden = self.first(nn.functional.silu(features))
+        hidden = torch.addcmul(shift, hidden, 1 + scale)
         refined: Tensor = features + self.second(nn.functional.silu(hidden))
         return refined
 

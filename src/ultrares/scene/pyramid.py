@@ -161,7 +161,8 @@ class Pyramid:
             place = Window(*(value // factor for value in window)).padded(margin)
             original = self.read(0, place)
         reference = self._aligned(window, level)
-        fine = upscaler(Cell(image, window.origin, original, place.origin, factor, reference))
+        cell = Cell(image, window.origin, original, place.origin, factor, reference, core)
+        fine = upscaler(cell)
         inner = clipped(core.scaled(upscaler.scale), self.shape(level))
         top = inner.row - window.row * upscaler.scale
         left = inner.col - window.col * upscaler.scale
