@@ -149,7 +149,7 @@ class Job:
             reference=reference,
             with_spread=self.with_spread,
             with_evidence=self.with_evidence,
-            widening=model.widening,
+            widening=model.widening(self.grid.scale),
         )
         in_blocks = self.grid.factor if self.grid.covers(scene.shape) else None
         return HalvingTiler(tiler, step=in_blocks, largest=self.piece or self.tile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, TypeVar, get_args
@@ -68,10 +69,13 @@ class Model:
         """Whether any level of its cascade makes use of a reference."""
         return any(solver.uses_reference for solver in self._solvers)
 
-    @property
-    def widening(self) -> float | None:
-        """What turns the spread of draws into an expected error, if it was measured."""
-        return None if self.manifest.denoiser is None else self.manifest.denoiser.widening
+    def widening(self, scale: float) -> float | None:
+        """What turns the spread of draws at a scale into an expected error, if it was measured."""
+        measured = None if self.manifest.denoiser is None else self.manifest.denoiser.widening
+        if not isinstance(measured, tuple):
+            return measured
+        levels = number_of_levels(math.ceil(scale - 1e-9))
+        return measured[min(levels, len(measured)) - 1]
 
     def effective_pixel(self, scale: float) -> float | None:
         """The pixel that could carry as much true detail, in output pixels, as the model's card measured it.
@@ -385,7 +389,7 @@ class Model:
             exact=isinstance(sensor, Box),
             reference=guide,
             with_spread=with_spread,
-            widening=self.widening,
+            widening=self.widening(scale),
         )
         write_tiles(tiler, sink, spread=spread)
         return _as_given(sink.array, image), None if spread is None else _as_given(

@@ -20,7 +20,6 @@ from torch.nn import functional as F
 
 from ultrares.errors import ScaleError
 from ultrares.methods.place import Place, Solve
-from ultrares.methods.sampling import AT_ONCE
 from ultrares.methods.steps import steps_to
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.sensor.backprojection import back_project, back_projection_reach
@@ -40,7 +39,7 @@ the context a level needs from growing with the scale."""
 ITERATIONS = 2
 """Corrections of a back-projection through a sensor other than the box."""
 
-SAMPLING_HALO, FEW_CALLS_HALO = 16, 8
+SAMPLING_HALO, FEW_CALLS_HALO = 16, 12
 """Context for the denoiser's chain of calls, and for the one or two that each of several draws takes. Its receptive
 field adds up to more, but beyond these distances the influence was measured to be below a hundredth of a digital
 number (benchmarks/seams.py)."""
@@ -180,13 +179,13 @@ class CascadeLevel:
         # So few calls leave a draw almost as smooth as a mean, and it is restored as one.
         means = [
             self.solver.mean(
-                draws,
+                image,
                 self._place(cell),
-                replace(self.how, draws=len(draws)),
+                replace(self.how, draws=1),
                 reference=cell.reference,
                 condition=reused,
             )
-            for draws in torch.split(cell.image, AT_ONCE)
+            for image in torch.split(cell.image, 1)
         ]
         assert self.solver.prior is not None
         # They follow the probability flow: what they differ in is where they start.

@@ -135,9 +135,12 @@ class DenoiserConfig(_Section):
     draw_steps: Annotated[int, Field(ge=1)] | None = None
     """Denoiser calls of each of several draws; ``steps`` if it is not given."""
     gain: Annotated[float, Field(gt=0)] = 1.0
-    widening: Annotated[float, Field(gt=0)] | None = None
+    widening: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] | None = (
+        None
+    )
     """Factor from the pooled standard deviation of draws to the error of their mean, so that the central
-    90 % interval held 90 % of the true pixels of the training imagery; None if it was not measured."""
+    90 % interval held 90 % of the true pixels of the training imagery: of one level, two, and so on, the last
+    for all beyond; None if it was not measured."""
 
 
 class Manifest(_Section):
