@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ultrares.errors import OptionError, OutputError
+from ultrares.methods.cascade import CascadeLevel
 from ultrares.reports import PlanReport
 from ultrares.run import Run
 from ultrares.scene.budget import BYTES_PER_DRAW, BYTES_PER_PIXEL_AND_BAND
@@ -26,7 +27,10 @@ from ultrares.scene.zarr_layout import is_zarr
 from ultrares.types import Shape, Upscaler
 
 BYTES_PER_CELL_PIXEL = 2500
-"""Peak use of a network per pixel of a cell's input and draw; measured 900 to 2000 on our own (docs/large-scenes.md)."""
+"""Peak use of a network per pixel of a cell's input, each image that it sees at once; measured 900 to 2000 on our own (docs/large-scenes.md)."""
+
+BYTES_PER_DRAW_OF_CELL = 300
+"""The images of a draw: what it sees, its mean, its sample, and that held to its input."""
 
 BYTES_PER_TILE = 450
 """What lists and the journal remember of a tile."""
@@ -150,7 +154,7 @@ def _memory(run: Run, stages: Sequence[Stage], side: int, tiles: int, *, in_plac
     cells = int(area * finest**2 * OVERVIEWS * 4 * bands * draws)
     working = max(
         (
-            stage.window.height * stage.window.width * BYTES_PER_CELL_PIXEL * draws
+            stage.window.height * stage.window.width * _bytes_per_cell_pixel(stage.level, draws)
             for stage in stages
         ),
         default=0,
@@ -164,6 +168,12 @@ def _memory(run: Run, stages: Sequence[Stage], side: int, tiles: int, *, in_plac
     rows = 0 if in_place else min(BLOCK, height)
     strip = rows * width * bands * run.scene.dtype.itemsize
     return run.loaded + kept + max(piece + working, strip)
+
+
+def _bytes_per_cell_pixel(level: Upscaler, draws: int) -> int:
+    """What a pixel of a level's input takes while a cell of so many draws is made."""
+    at_once = level.at_once if isinstance(level, CascadeLevel) else draws
+    return BYTES_PER_CELL_PIXEL * at_once + BYTES_PER_DRAW_OF_CELL * draws
 
 
 def _disk(run: Run, *, in_place: bool) -> tuple[int, int]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from math import lcm
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.errors import ScaleError
 from ultrares.methods.place import Place, Solve
+from ultrares.methods.sampling import AT_ONCE
 from ultrares.methods.steps import steps_to
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.sensor.backprojection import back_project, back_projection_reach
@@ -115,6 +115,13 @@ class CascadeLevel:
         return max(side // multiple, 1) * multiple
 
     @property
+    def at_once(self) -> int:
+        """How many images its networks see side by side."""
+        if self.how.mode == "fidelity":
+            return 1
+        return self.how.draws if self.solver.prior is None else min(self.how.draws, AT_ONCE)
+
+    @property
     def uses_reference(self) -> bool:
         """Whether the solver takes one."""
         return self.solver.uses_reference
@@ -177,20 +184,13 @@ class CascadeLevel:
                 cell.image, place, self.how, reference=cell.reference, condition=reused
             )
         # So few calls leave a draw almost as smooth as a mean, and it is restored as one.
-        means = [
-            self.solver.mean(
-                image,
-                self._place(cell),
-                replace(self.how, draws=1),
-                reference=cell.reference,
-                condition=reused,
-            )
-            for image in torch.split(cell.image, 1)
-        ]
+        means = self.solver.means(
+            cell.image, self._place(cell), self.how, reference=cell.reference, condition=reused
+        )
         assert self.solver.prior is not None
         # They follow the probability flow: what they differ in is where they start.
         how = replace(self.how, steps=self.solver.prior.draw_steps, eta=0.0)
-        return self.solver.sample(cell.image, torch.cat(means), self._place_of_sample(cell), how)
+        return self.solver.sample(cell.image, means, self._place_of_sample(cell), how)
 
     def hold(self, fine: Tensor, cell: Cell) -> Tensor:
         """Back-project a result onto the scene, or onto the level's input where the scene is far."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from ultrares.backbones.noise import noise_at
@@ -127,15 +128,34 @@ class WaveDiffUR:
         if how.mode == "perceptual" and self.prior is None and self.backbone.stochastic:
             image = image.expand(how.draws, -1, -1, -1)
             return self.mean(image, place, how, reference=reference, condition=condition)
-        mean = self.mean(image, place, how, reference=reference, condition=condition)
         if how.mode == "fidelity":
-            return mean
+            return self.mean(image, place, how, reference=reference, condition=condition)
         if self.prior is None:
             raise ModelError(
                 f"backbone {self.backbone.name!r} has no denoiser, so it cannot draw samples; "
                 "use --mode fidelity, or a model with a denoiser (see `ultrares models`)"
             )
+        mean = self.means(image, place, how, reference=reference, condition=condition)
         return self.sample(image, mean, place, how)
+
+    def means(
+        self,
+        image: Tensor,
+        place: Place,
+        how: Solve,
+        *,
+        reference: AlignedReference | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """The conditional means of draws, one after the other: side by side they take memory and no less time."""
+        if how.input_noise or how.output_noise:
+            return self.mean(image, place, how, reference=reference, condition=condition)
+        one = replace(how, draws=1)
+        found = [
+            self.mean(draw, place, one, reference=reference, condition=condition)
+            for draw in torch.split(image, 1)
+        ]
+        return torch.cat(found)
 
     def sample(self, image: Tensor, mean: Tensor, place: Place, how: Solve) -> Tensor:
         """Samples around a conditional mean.
