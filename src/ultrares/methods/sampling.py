@@ -17,7 +17,7 @@ from ultrares.wavelet import Bands, lowpass, merge, split
 START_STEP, INPUT_NOISE_STEP, OUTPUT_NOISE_STEP = 2**24, 2**24 + 1, 2**24 + 2
 """Step indices of the noise field for the initial state and for r and s, beyond every solver's."""
 
-AT_ONCE = 2
+AT_ONCE = 1
 """Draws that are computed side by side: more take memory and no less time."""
 
 

@@ -32,7 +32,7 @@ class ModulatedBlock(nn.Module):
         scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
         hidden = self.first(nn.functional.silu(features))
         hidden = torch.addcmul(shift, hidden, 1 + scale)
-        refined: Tensor = features + self.second(nn.functional.silu(hidden))
+        refined: Tensor = self.second(nn.functional.silu(hidden)).add_(features)
         return refined
 
 

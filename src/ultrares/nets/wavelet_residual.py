@@ -26,8 +26,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Refine ``features`` (B, width, h, w)."""
-        hidden = nn.functional.leaky_relu(self.first(features), self.slope)
-        refined: Tensor = features + self.second(hidden)
+        # In place, for what a convolution returned is needed by nobody else.
+        hidden = nn.functional.leaky_relu(self.first(features), self.slope, inplace=True)
+        refined: Tensor = self.second(hidden).add_(features)
         return refined
 
 
