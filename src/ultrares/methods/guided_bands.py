@@ -9,6 +9,8 @@ own result for the band and the detail carried over err differently: their mean 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,7 +31,19 @@ MOST = 0.5
 """Largest weight of the carried detail against the network's own, of a band that follows the trained ones."""
 
 
-def guided(image: Tensor, fine: Tensor, trained: int, told: Tensor | None = None) -> Tensor:
+def at_most_half(share: Tensor) -> Tensor:
+    """The weight of the carried detail for the share of variance that the trained bands explain."""
+    return share.clamp(max=MOST)
+
+
+def guided(
+    image: Tensor,
+    fine: Tensor,
+    trained: int,
+    told: Tensor | None = None,
+    *,
+    weight: Callable[[Tensor], Tensor] = at_most_half,
+) -> Tensor:
     """Bring the detail of the trained bands into the others, as far as these follow them.
 
     Args:
@@ -38,6 +52,7 @@ def guided(image: Tensor, fine: Tensor, trained: int, told: Tensor | None = None
         trained: The first bands, which were shown to the network as it was trained.
         told: How far a reference is believed, (B or 1, 1, k * h, k * w), in [0, 1]. It may show the other bands
             themselves, so they are guided only where it is not.
+        weight: From the share of a band's variance that is explained to the weight of what is carried.
 
     Returns:
         ``fine`` where there are no other bands; else with the others changed, of the same shape.
@@ -52,11 +67,11 @@ def guided(image: Tensor, fine: Tensor, trained: int, told: Tensor | None = None
     carried = plain[:, trained:]
     for each, of_band in zip(coefficients.unbind(1), detail.unbind(1), strict=True):
         carried = carried + _enlarged(each, scale) * of_band[:, None]
-    weight = _enlarged(share.clamp(max=MOST), scale)
+    part = _enlarged(weight(share), scale)
     if told is not None:
-        weight = weight * (1 - told)
+        part = part * (1 - told)
     own = fine[:, trained:]
-    return torch.cat([fine[:, :trained], own + weight * (carried - own)], dim=1)
+    return torch.cat([fine[:, :trained], own + part * (carried - own)], dim=1)
 
 
 def follows(known: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
