@@ -89,7 +89,7 @@ class CSPWaveDiffUR(WaveDiffUR):
         reference: AlignedReference | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:
-        """The conditional mean: A from tau_lf, V, H, D from M, band group by band group."""
+        """The conditional mean: A from tau_lf, V, H, D from M, band group by band group, the first as guide."""
         if how.input_noise:
             image = noisy_details(
                 image, how.input_noise, place, how, step=INPUT_NOISE_STEP, stride=2
@@ -108,7 +108,9 @@ class CSPWaveDiffUR(WaveDiffUR):
                 aligned = AlignedReference(next(given), valid)
             return self._mean_of_group(seen, source, aligned, place, how, count)
 
-        mean = by_band_groups(stacks, image.shape[1], self.backbone.bands, of_group)
+        grouped = by_band_groups(stacks, image.shape[1], self.backbone.bands, of_group)
+        learnt = reference if self.parts.pyramid is not None else None
+        mean = self.guide(image, grouped, None if learnt is None else learnt.valid)
         if how.output_noise:
             mean = noisy_details(
                 mean, how.output_noise, place, how, step=OUTPUT_NOISE_STEP, stride=1

@@ -31,6 +31,7 @@ from ultrares.errors import ModelError
 from ultrares.methods.band_groups import by_groups, group_count
 from ultrares.methods.band_prior import BandPrior
 from ultrares.methods.fitting import fitted
+from ultrares.methods.guided_bands import REACH, guided
 from ultrares.methods.place import Place, Solve
 from ultrares.methods.sampling import (
     INPUT_NOISE_STEP,
@@ -89,13 +90,36 @@ class WaveDiffUR:
 
     @property
     def context(self) -> int:
-        """Input pixels of context that a level gives it: what a foreign backbone asks for, else at most 32."""
+        """Input pixels of context that a level gives it: what a foreign backbone asks for, else at most 32.
+
+        What guides bands looks at the input beside the network, not before it, so the larger reach counts.
+        """
+        guides = 0 if self._trained_bands is None else REACH
         if isinstance(self.backbone, Wrapped):
-            return max(self.backbone.halo, min(self.halo, MEAN_HALO))
+            return max(self.backbone.halo, min(self.halo, MEAN_HALO), guides)
         alone = self.halo == self.backbone.halo and isinstance(
             self.backbone, WaveletResidualBackbone
         )
-        return min(self.halo, RESIDUAL_HALO if alone else MEAN_HALO)
+        return max(min(self.halo, RESIDUAL_HALO if alone else MEAN_HALO), guides)
+
+    @property
+    def _trained_bands(self) -> int | None:
+        """How many bands guide those beyond them; None for a backbone of any number, or one that draws.
+
+        Half of one draw and half of another would be smoother than either.
+        """
+        return None if self.backbone.stochastic else self.backbone.bands
+
+    def guide(self, image: Tensor, fine: Tensor, told: Tensor | None = None) -> Tensor:
+        """Bring the detail of the bands the backbone was trained on into those beyond them.
+
+        Args:
+            image: The level's input, (B, C, h, w), in [0, 1].
+            fine: What was made of it, (B, C, k * h, k * w); returned as it is without bands beyond.
+            told: How far a reference is believed, (B or 1, 1, k * h, k * w): there it knows better.
+        """
+        trained = self._trained_bands
+        return fine if trained is None else guided(image, fine, trained, told)
 
     def unguided(self) -> WaveDiffUR:
         """The same solver for where no reference is: this one."""
@@ -205,11 +229,12 @@ class WaveDiffUR:
         return mean
 
     def super_resolve(self, image: Tensor, place: Place, how: Solve) -> Tensor:
-        """SR_k(image), band group by band group, (B, C, k * h, k * w)."""
+        """SR_k(image), band group by band group, the first one guiding the others, (B, C, k * h, k * w)."""
         groups = group_count(image.shape[1], self.backbone.bands)
-        return by_groups(
+        fine = by_groups(
             image, self.backbone.bands, lambda group: self.restore(group, place, how, groups)
         )
+        return self.guide(image, fine)
 
     def restore(self, group: Tensor, place: Place, how: Solve, groups: int) -> Tensor:
         """SR_k of as many bands as the backbone takes, whatever sides it accepts.
