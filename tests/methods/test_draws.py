@@ -80,9 +80,11 @@ def test_several_draws_take_the_steps_that_were_measured_for_them(
     prior = solver.prior
     assert prior is not None
     watched = Watched(prior.net, prior.bands, steps=5, draw_steps=2)
-    for how in (replace(DRAWN, draws=2), replace(DRAWN, draws=1)):
+    for how, steps in (
+        (replace(DRAWN, draws=2), 2),
+        (replace(DRAWN, draws=1), 5),
+        (replace(DRAWN, draws=2, steps=3), 3),
+    ):
+        asked.clear()
         _made(WaveDiffUR(solver.backbone, watched), image, how)
-    assert asked == [2, 2, 5, 5]
-    asked.clear()
-    _made(WaveDiffUR(solver.backbone, watched), image, replace(DRAWN, draws=2, steps=3))
-    assert asked == [3, 3]
+        assert set(asked) == {steps}
