@@ -343,6 +343,51 @@ def test_a_shard_that_is_not_as_it_was_written_is_not_believed(
         assert ours[1].exists()
 
 
+@pytest.mark.parametrize(
+    ("room", "kept"),
+    [(3, 0), (14, 0), (16, 2), (18, 4), (19, 4)],
+    ids=["metadata", "first shard", "third shard", "statistics", "consolidation"],
+)
+def test_a_full_disk_keeps_what_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, kept: int
+) -> None:
+    """Where it fills up is counted in files that zarr writes."""
+    from zarr.storage import _local
+
+    array, target = pixels(BASE), tmp_path / "out.zarr"
+    store(tmp_path / "whole.zarr", BASE, array, side=32)
+    written: list[Path] = []
+    original = _local._put
+
+    def fill_up(path: Path, value: Any, exclusive: bool = False) -> int:
+        written.append(path)
+        if len(written) <= room:
+            return original(path, value, exclusive)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    def attempt() -> None:
+        options = {"layout": Layout(16, 32), "staging": Staging(target, JOB, tile=32)}
+        with ZarrSink(target, BASE, {"ULTRARES_SCALE": "4"}, **options) as sink:
+            for window in set(tiles(whole(BASE.shape), 32)) - set(sink.finished):
+                rows = slice(window.row, window.row + window.height)
+                cols = slice(window.col, window.col + window.width)
+                part = array[:, rows, cols]
+                sink.write(window, part, np.ones(part.shape, bool))
+            sink.commit()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_local, "_put", fill_up)
+        with pytest.raises(OutputError, match=r"No space left .*nothing was published") as caught:
+            attempt()
+    assert (f", {kept} finished tiles are kept" in str(caught.value)) == (kept > 0)
+    assert not target.exists()
+    attempt()
+    assert files(target) == files(tmp_path / "whole.zarr")
+    assert {path.name for path in tmp_path.iterdir()} == {"out.zarr", "whole.zarr"}
+
+
 def test_a_zarr_that_was_about_to_be_replaced_gets_its_name_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
