@@ -368,7 +368,10 @@ def test_a_full_disk_keeps_what_is_finished(
         raise OSError(28, "No space left on device")
 
     def attempt() -> None:
-        options = {"layout": Layout(16, 32), "staging": Staging(target, JOB, tile=32)}
+        options: dict[str, Any] = {
+            "layout": Layout(16, 32),
+            "staging": Staging(target, JOB, tile=32),
+        }
         with ZarrSink(target, BASE, {"ULTRARES_SCALE": "4"}, **options) as sink:
             for window in set(tiles(whole(BASE.shape), 32)) - set(sink.finished):
                 rows = slice(window.row, window.row + window.height)
