@@ -44,7 +44,7 @@ def bicubic() -> ultrares.Model:
 
 
 @pytest.fixture(scope="session")
-def guided(tmp_path_factory: pytest.TempPathFactory) -> ultrares.Model:
+def guided_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with random weights that takes a reference."""
     from ultrares.methods.saved import (
         BackboneConfig,
@@ -76,7 +76,12 @@ def guided(tmp_path_factory: pytest.TempPathFactory) -> ultrares.Model:
     )
     path = tmp_path_factory.mktemp("models") / "guided"
     save_model(path, manifest, [nets], card="# guided\n")
-    return ultrares.load(path, precision="fp32")
+    return path
+
+
+@pytest.fixture(scope="session")
+def guided(guided_folder: Path) -> ultrares.Model:
+    return ultrares.load(guided_folder, precision="fp32")
 
 
 @pytest.fixture

@@ -11,10 +11,12 @@ import pytest
 import rasterio
 
 import ultrares
+from tests.scene.conftest import UTM
 from ultrares.errors import ClusterError
 from ultrares.job import Job, Origins
 from ultrares.scene.grid_choice import grid_of_scale
 from ultrares.scene.radiometry import Radiometry
+from ultrares.scene.reference import open_reference
 from ultrares.scene.source import RasterSource
 from ultrares.types import Shape, Window
 
@@ -83,6 +85,23 @@ def test_another_scene_under_the_same_path_is_noticed(scene):
     with rasterio.open(scene, "r+") as dataset:
         dataset.write(dataset.read() // 2)
     with pytest.raises(ClusterError, match="another scene"):
+        job.open().__enter__()
+
+
+def test_another_reference_under_the_same_path_is_noticed(scene, raster, guided_folder):
+    array = np.random.default_rng(2).integers(1, 255, (3, 96, 120)).astype(np.uint8)
+    finer = raster(array, "finer.tif", transform=UTM @ UTM.scale(0.25))
+    model, job = ultrares.load(guided_folder), job_of(scene, model=str(guided_folder))
+    with RasterSource(scene) as source:
+        radiometry = Radiometry.of(source)
+        with open_reference(finer, source, radiometry) as guide:
+            origins = Origins.of(model, source, radiometry, guide)
+    job = replace(job, reference=str(finer)).sent(origins)
+    with job.open() as tiler:
+        tiler.make(tiler.places[0])
+    with rasterio.open(finer, "r+") as dataset:
+        dataset.write(array[:, ::-1])
+    with pytest.raises(ClusterError, match="another reference at"):
         job.open().__enter__()
 
 

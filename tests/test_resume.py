@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from tests.scene.conftest import Writer
 from ultrares import Model
 from ultrares.errors import OutputError
 from ultrares.scene.staging import staging_folder
+
+needs_zarr = pytest.mark.skipif(find_spec("zarr") is None, reason="needs the zarr extra")
 
 ROOT = Path(__file__).parents[1]
 OPTIONS: dict[str, Any] = {"scale": 4, "tile": 48}
@@ -167,14 +171,57 @@ def test_workers_make_what_is_left(scene: Path, bicubic: Model) -> None:
     assert target.read_bytes() == whole
 
 
-def test_a_zarr_begins_anew(scene: Path, bicubic: Model) -> None:
-    pytest.importorskip("zarr", reason="needs the zarr extra")
-    target, evidence = scene.with_name("out.zarr"), scene.with_name("evidence.tif")
+def files_in(path: Path) -> dict[str, bytes]:
+    """All that a product consists of."""
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return {str(file.relative_to(path)): file.read_bytes() for file in files}
+
+
+@needs_zarr
+def test_a_zarr_and_what_is_made_with_it_go_on(scene: Path, tiny: Model) -> None:
+    names = ["out.zarr", "std.zarr", "evidence.tif", "out.json"]
+    target, *_ = paths = [scene.with_name(name) for name in names]
+    options: dict[str, Any] = {
+        "mode": "perceptual", "draws": 2, "steps": 1, "scale": 2, "tile": 24, "stac": True,
+        "uncertainty": paths[1], "evidence": paths[2],
+    }  # fmt: skip
+    run(scene, target, tiny, **options)
+    whole = [files_in(path) for path in paths]
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(Enough):
-        run(scene, target, bicubic, after=2, evidence=evidence)
+        run(scene, target, tiny, after=3, **options)
+    assert len(left_beside(scene)) == 3
+    # A larger tile goes on with the shards that there are.
+    assert run(scene, target, tiny, **(options | {"tile": 48})).resumed == 3
+    assert [files_in(path) for path in paths] == whole
     assert left_beside(scene) == []
-    assert run(scene, target, bicubic, evidence=evidence, restart=True).resumed == 0
+
+
+@needs_zarr
+def test_a_zarr_s_scene_and_options_must_be_the_same(scene: Path, bicubic: Model) -> None:
+    target = scene.with_name("out.zarr")
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=2)
+    with pytest.raises(OutputError, match="seed 0, now 5"):
+        run(scene, target, bicubic, seed=5)
+    os.utime(scene, ns=(1, 1))
+    with pytest.raises(OutputError, match="source changed"):
+        run(scene, target, bicubic)
+    assert run(scene, target, bicubic, restart=True).resumed == 0
     assert left_beside(scene) == []
+
+
+@needs_zarr
+def test_workers_make_what_a_zarr_lacks(scene: Path, bicubic: Model) -> None:
+    pytest.importorskip("distributed", reason="needs the cluster extra")
+    whole, target = scene.with_name("truth.zarr"), scene.with_name("out.zarr")
+    run(scene, whole, bicubic)
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=2)
+    report = ultrares.upscale_scene(scene, target, **OPTIONS, model="bicubic", workers=1)
+    assert report.resumed == 2
+    assert files_in(target) == files_in(whole)
 
 
 def test_other_bands_are_refused(scene: Path, bicubic: Model) -> None:
@@ -255,7 +302,12 @@ from ultrares.scene import staging
 from ultrares.scene.journal import Journal
 from ultrares.scene.sink import CogSink
 from ultrares.scene.stac_item import StacFile
+from ultrares.scene.zarr_sink import ZarrSink
 import ultrares.cli.app
+
+source, target = sys.argv[1:]
+zarr = target.endswith(".zarr")
+Sink = ZarrSink if zarr else CogSink
 
 def die(*_, **__):
     os.kill(os.getpid(), 9)
@@ -270,17 +322,35 @@ def after(owner, name, count=1):
         return result
     setattr(owner, name, counted)
 
+def in_a_shard():
+    from zarr.storage import _local
+    original, calls = _local._put, []
+    def half(path, value, exclusive=False):
+        if "image/c/" in str(path):
+            calls.append(path)
+        if len(calls) < 2:
+            return original(path, value, exclusive)
+        data = bytes(value.as_buffer_like())
+        for name in (path, path.with_suffix(".0123.partial")):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            name.write_bytes(data[: len(data) // 2])
+        die()
+    _local._put = half
+
 MOMENTS = {
-    "in a tile's file": lambda: after(staging, "_write", 3),
+    "in a shard": in_a_shard if zarr else None,
+    "in a tile's file": lambda: after(staging, "_write", 1 if zarr else 3),
     "before its record": lambda: setattr(Journal, "record", die),
     "after five tiles": lambda: after(Journal, "record", 5),
-    "in the product": lambda: setattr(CogSink, "_verify", die),
+    "in the metadata": (lambda: setattr(ZarrSink, "_consolidate", die)) if zarr else None,
+    "in the product": lambda: setattr(Sink, "_verify", die),
     "after reading back": lambda: after(staging.Staging, "verify"),
-    "after publication": lambda: after(CogSink, "publish"),
+    "after publication": lambda: after(Sink, "publish"),
     "after its item": lambda: after(StacFile, "publish"),
 }
-source, target = sys.argv[1:]
 for moment, prepare in MOMENTS.items():
+    if prepare is None:
+        continue
     child = os.fork()
     if child == 0:
         prepare()
@@ -292,12 +362,17 @@ for moment, prepare in MOMENTS.items():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="fork and SIGKILL are POSIX")
-def test_kills_at_the_worst_moments_one_after_the_other(scene: Path, bicubic: Model) -> None:
-    whole, target = truth(scene, bicubic, stac=True), scene.with_name("out.tif")
+@pytest.mark.parametrize("kind", ["tif", pytest.param("zarr", marks=needs_zarr)])
+def test_kills_at_the_worst_moments_one_after_the_other(
+    scene: Path, bicubic: Model, kind: str
+) -> None:
+    complete, target = scene.with_name(f"truth.{kind}"), scene.with_name(f"out.{kind}")
+    run(scene, complete, bicubic, stac=True)
+    whole = files_in(complete)
     item = json.loads(scene.with_name("truth.json").read_bytes())
     words = [sys.executable, "-c", KILLED, str(scene), str(target)]
     said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert said.splitlines() == [
+    moments = [
         "in a tile's file 9 False",
         "before its record 9 False",
         "after five tiles 9 False",
@@ -306,12 +381,16 @@ def test_kills_at_the_worst_moments_one_after_the_other(scene: Path, bicubic: Mo
         "after publication 9 True",
         "after its item 9 True",
     ]
-    assert target.read_bytes() == whole
+    if kind == "zarr":
+        moments.insert(0, "in a shard 9 False")
+        moments.insert(4, "in the metadata 9 False")
+    assert said.splitlines() == moments
+    assert files_in(target) == whole
     # Only tidying up is left.
     assert run(scene, target, bicubic, stac=True).resumed == 6
-    assert target.read_bytes() == whole
+    assert files_in(target) == whole
     found = json.loads(scene.with_name("out.json").read_bytes())
-    for same in ("file:checksum", "file:size", "bands"):
+    for same in ("file:size", "bands", *(["file:checksum"] if kind == "tif" else [])):
         assert found["assets"]["product"][same] == item["assets"]["product"][same]
     # What a killed run had not yet named of its item has a random name.
     assert [name for name in left_beside(scene) if ".json." not in name] == []

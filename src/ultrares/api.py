@@ -114,9 +114,8 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
 ) -> UpscaleReport:
     """Upscale a raster of any size into a cloud-optimised GeoTIFF or a Zarr.
 
-    Finished tiles of a GeoTIFF are kept in a hidden folder beside it until it is published. If the run ends
-    early, whatever the reason, the same call goes on from there and ends in the identical file. A Zarr, and
-    what is made with it, begins anew.
+    Finished tiles are kept in a hidden folder beside the result until it is published. If the run ends early,
+    whatever the reason, the same call goes on from there and ends in the identical result.
 
     Args:
         source: The scene: a file, the folder or zip file of a Sentinel-2 product, a path or URL that GDAL

@@ -14,7 +14,7 @@ from ultrares.scene.check import SPREAD
 from ultrares.scene.evidence import EVIDENCE, EVIDENCE_IN_WORDS, profile_of_evidence
 from ultrares.scene.opening import FileSink, open_sink
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.sink import CogSink, check_target, commit_together
+from ultrares.scene.sink import check_target, commit_together
 from ultrares.scene.stac_input import asset_path, is_item, item_times
 from ultrares.scene.stac_item import Origins, StacFile, Written, times_of
 from ultrares.scene.staging import Staging, is_published
@@ -43,16 +43,11 @@ class Sinks:
 
     @property
     def finished(self) -> Set[Window]:
-        """The windows that all of them have, of an earlier run; a Zarr has none."""
+        """The windows that all of them have, of an earlier run."""
         sinks = [self.product, *self.layers.values()]
         if self.spread is not None:
             sinks.append(self.spread)
-        return frozenset.intersection(
-            *(
-                frozenset(sink.finished) if isinstance(sink, CogSink) else frozenset()
-                for sink in sinks
-            )
-        )
+        return frozenset.intersection(*(frozenset(sink.finished) for sink in sinks))
 
     def commit(self) -> None:
         """Publish all: the product after what goes with it, the item after all that it names."""
@@ -177,21 +172,24 @@ class _Opening:
 
     def __init__(self, files: Files, stack: ExitStack, run: Run) -> None:
         self._files, self._stack, self._run = files, stack, run
-        self.tile = run.tile
-        self._facts, self._layout = run.facts, self._layout_of_zarr()
-        if self._layout is not None:
-            # A Zarr begins anew, and so does what is made with it.
-            self.tile, self._facts = self._layout.shard, None
+        self.tile, self._facts = run.tile, run.facts
+        self._with_zarr = any(map(is_zarr, files.outputs))
+        if self._with_zarr:
+            # Its shards are tiles, and what is made with it has the same.
+            self.tile = self._layout().shard
+            if self._facts is not None:
+                self._facts["tiles"] = "shards of a Zarr"
 
     def sink(self, path: str | Path, profile: SceneProfile, content: str) -> FileSink:
         """The sink of an output."""
+        staging = self._staging(path, content)
         sink = open_sink(
             path,
             profile,
             self._run.tags | {"ULTRARES_CONTENT": content},
             overwrite=self._files.overwrite,
-            layout=self._layout,
-            staging=lambda: self._staging(path, content),
+            layout=self._layout(),
+            staging=staging,
             cache=self._run.budget.blocks,
         )
         self._stack.enter_context(sink)
@@ -199,9 +197,8 @@ class _Opening:
             self._facts["side of tiles"] = str(self.tile)
         return sink
 
-    def _layout_of_zarr(self) -> Layout | None:
-        if not any(map(is_zarr, self._files.outputs)):
-            return None
+    def _layout(self) -> Layout:
+        """How a Zarr holds tiles of this side; tiles of its shards' side have the same."""
         factor = self._run.grid.factor
         return layout_for(max(self.tile, factor or 0), factor)
 

@@ -22,7 +22,7 @@ from ultrares.scene.halving import HalvingTiler
 from ultrares.scene.opening import Raster, open_raster
 from ultrares.scene.pyramid import DEFAULT_CACHE
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.reference import check_overlap, open_reference
+from ultrares.scene.reference import RasterReference, open_reference
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Tiler
 from ultrares.sensor.models import Box, parse_sensor
@@ -37,14 +37,22 @@ class Origins:
         version: Of ultrares.
         model: The sha256 of the model's weights; None where it has none.
         scene: A digest of the scene's size, type and radiometry.
+        reference: How a reference was matched to it; None without one.
     """
 
     version: str
     model: str | None
     scene: str
+    reference: str | None = None
 
     @classmethod
-    def of(cls, model: Model, scene: Raster, radiometry: Radiometry) -> Origins:
+    def of(
+        cls,
+        model: Model,
+        scene: Raster,
+        radiometry: Radiometry,
+        reference: RasterReference | None = None,
+    ) -> Origins:
         """Those of this process."""
         facts = (
             *scene.shape,
@@ -57,7 +65,10 @@ class Origins:
             radiometry.bounds,
         )
         digest = hashlib.sha256(repr(facts).encode()).hexdigest()
-        return cls(_version(), model.manifest.sha256, digest)
+        matched = None
+        if reference is not None:
+            matched = hashlib.sha256(reference.fingerprint.encode()).hexdigest()
+        return cls(_version(), model.manifest.sha256, digest, matched)
 
 
 @dataclass(frozen=True)
@@ -172,11 +183,12 @@ class Job:
                 ) from error
             model = load(self.model, precision=self.precision, device=self.device)
             route, radiometry = self.route(model), Radiometry.of(scene)
-            self._check(Origins.of(model, scene, radiometry))
+            # First without the reference: of another scene nothing can be said about it.
+            self._check(replace(Origins.of(model, scene, radiometry), reference=self._matched))
             guide = None
             if self.reference is not None:
-                check_overlap(self.reference, scene)
                 guide = stack.enter_context(open_reference(self.reference, scene, radiometry))
+                self._check(Origins.of(model, scene, radiometry, guide))
             yield self.tiler(model, route, scene, radiometry, guide)
 
     def kind(self) -> str:
@@ -193,6 +205,10 @@ class Job:
             origins=origins,
         )
 
+    @property
+    def _matched(self) -> str | None:
+        return None if self.origins is None else self.origins.reference
+
     def _check(self, here: Origins) -> None:
         """Refuse to make tiles that would not fit those made elsewhere."""
         wanted = self.origins
@@ -205,8 +221,12 @@ class Job:
                 f"its model {self.model or 'of the default name'!r} has the sha256 {here.model}, not "
                 f"{wanted.model}: give all machines the same file"
             )
-        else:
+        elif here.scene != wanted.scene:
             difference = f"it finds another scene at {self.source}: give all machines the same file"
+        else:
+            difference = (
+                f"it finds another reference at {self.reference}: give all machines the same file"
+            )
         raise ClusterError(difference)
 
 

@@ -164,7 +164,8 @@ class Run:
 
     def job_for_others(self, stored: int) -> Job:
         """The description for other processes, which find out whether they have the same scene and model."""
-        return self.job(stored).sent(Origins.of(self.model, self.scene, self.radiometry))
+        origins = Origins.of(self.model, self.scene, self.radiometry, self.guide)
+        return self.job(stored).sent(origins)
 
     def tiler(self, stored: int) -> Tiler:
         """What makes the tiles in this process, in pieces where memory is short.

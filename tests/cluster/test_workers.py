@@ -18,7 +18,7 @@ import pytest
 import rasterio
 
 import ultrares
-from tests.scene.conftest import Writer
+from tests.scene.conftest import UTM, Writer
 from ultrares.cluster.gather import IN_FLIGHT, results_from_workers, write_tiles_from_workers
 from ultrares.errors import ClusterError, ModelError, OptionError
 from ultrares.scene.sink import ArraySink
@@ -129,6 +129,9 @@ def scene(raster: Writer) -> Path:
     return raster(array, nodata=0)
 
 
+AREA = (301_800, 9_110_900, 303_000, 9_112_000)
+"""A part of the scene, for models that take their time."""
+
 Upscale = Callable[..., bytes]
 
 
@@ -149,7 +152,7 @@ def upscale(scene: Path, tmp_path: Path) -> Upscale:
     "options",
     [
         {},
-        {"aoi": (301_800, 9_110_900, 303_000, 9_112_000), "tile": 32},
+        {"aoi": AREA, "tile": 32},
         {"scale": 2.5, "mode": "perceptual", "draws": 2, "uncertain": True, "model": "tiny"},
     ],
     ids=["blocks", "aoi", "areas of draws"],
@@ -159,6 +162,64 @@ def test_the_file_is_the_same_to_the_byte(cluster, upscale, folder, options):
         options = options | {"model": folder}
     alone = upscale("alone", **options)
     assert upscale("shared", scheduler=cluster.scheduler_address, **options) == alone
+
+
+@pytest.fixture
+def finer(raster: Writer) -> Path:
+    """Another image of the scene's place, four times finer, that lacks a corner of it."""
+    array = np.random.default_rng(1).integers(1, 3000, (2, 240, 360)).astype(np.uint16)
+    array[:, 100:130, 200:240] = 0
+    return raster(array, "finer.tif", nodata=0, transform=UTM @ UTM.scale(0.25))
+
+
+def test_a_reference_reaches_the_workers(cluster, upscale, guided_folder, finer):
+    options = {"model": guided_folder, "scale": 4, "reference": finer, "tile": 48, "aoi": AREA}
+    alone = upscale("alone", **options)
+    assert upscale("shared", scheduler=cluster.scheduler_address, **options) == alone
+    assert upscale("plain", **(options | {"reference": None})) != alone
+
+
+def test_a_reference_reaches_workers_of_this_machine(upscale, guided_folder, finer, monkeypatch):
+    options = {"model": guided_folder, "scale": 2, "tile": 48, "aoi": AREA}
+    alone = upscale("alone", reference=finer, **options)
+    # Workers have a working directory of their own.
+    monkeypatch.chdir(finer.parent)
+    assert upscale("shared", reference=finer.name, workers=2, **options) == alone
+
+
+def stored(folder: Path) -> dict[str, bytes]:
+    """All that a Zarr consists of."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scale": 4},
+        {"scale": 2.5},
+        {"scale": 2, "mode": "perceptual", "draws": 2, "steps": 1, "model": "tiny"},
+    ],
+    ids=["blocks", "areas", "draws"],
+)
+def test_a_zarr_is_the_same_to_the_byte(cluster, scene, tmp_path, folder, options):
+    pytest.importorskip("zarr", reason="needs the zarr extra")
+    options = {"model": "bicubic", "tile": 64, "aoi": AREA, **options}
+    if options["model"] == "tiny":
+        options = options | {"model": folder}
+    made = []
+    for name, hands in (("alone", {}), ("shared", {"scheduler": cluster.scheduler_address})):
+        files = [tmp_path / f"{name}.{kind}.zarr" for kind in ("sr", "evidence", "std")]
+        spread = files[2] if "draws" in options else None
+        ultrares.upscale_scene(
+            scene, files[0], evidence=files[1], uncertainty=spread, **options, **hands
+        )
+        made.append([stored(file) for file in files])
+    assert made[0] == made[1]
+    assert len(made[0][0]) > 8
 
 
 def test_a_killed_worker_costs_its_tiles_only(cluster, client, upscale):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from tests.methods.conftest import small_nets
+from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.methods.band_prior import BandPrior
 from ultrares.methods.cross_scale import CrossScale
@@ -83,8 +84,13 @@ def test_high_frequency_leaves_the_low(csp: CSPWaveDiffUR, image: torch.Tensor) 
         assert not torch.allclose(getattr(restored, name), getattr(base, name), atol=1e-3)
 
 
+@pytest.mark.parametrize("any_bands", [False, True])
 @pytest.mark.parametrize("bands", [1, 3, 5])
-def test_groups_of_bands_see_their_own_reference(csp: CSPWaveDiffUR, bands: int) -> None:
+def test_groups_of_bands_see_their_own_reference(
+    csp: CSPWaveDiffUR, bands: int, any_bands: bool
+) -> None:
+    if any_bands:
+        csp = CSPWaveDiffUR(BicubicBackbone(), csp.parts, csp.prior)
     image = torch.rand(1, bands, 32, 48, generator=torch.Generator().manual_seed(4))
     reference = reference_of(bands)
     result = csp.solve(image, PLACE, Solve(), reference=reference)

@@ -21,6 +21,7 @@ from ultrares.errors import MissingExtraError, OutputError, RasterError
 from ultrares.scene.overview import halved
 from ultrares.scene.profile import BandProfile, SceneProfile
 from ultrares.scene.sink import check_target, commit_together
+from ultrares.scene.staging import Staging
 from ultrares.scene.windows import tiles, whole
 from ultrares.scene.zarr_sink import Layout, ZarrSink, layout_for
 from ultrares.scene.zarr_source import ZarrSource
@@ -258,7 +259,7 @@ def test_failures_leave_nothing_or_what_was_there(
             sink.commit()
 
     def refuse(self: Path, other: Path) -> Path:
-        if other == target and ".old" not in self.name:
+        if other == target and self.name != "replaced":
             raise OSError(5, "Input/output error")
         return rename(self, other)
 
@@ -269,6 +270,149 @@ def test_failures_leave_nothing_or_what_was_there(
         with pytest.raises(OutputError, match="Input/output error"):
             commit_together(sink)
     assert files(target) == before
+
+
+JOB = {"scale": "4"}
+
+
+def begun(target: Path, array: np.ndarray, side: int, count: int) -> list[Path]:
+    """Some windows of a product whose writer then ends; returns the files of its shards."""
+    held = Staging(target, JOB, tile=side)
+    with ZarrSink(target, MASKED, layout=Layout(16, 32), staging=held) as sink:
+        for window in list(tiles(whole(BASE.shape), side))[:count]:
+            rows = slice(window.row, window.row + window.height)
+            cols = slice(window.col, window.col + window.width)
+            part = array[:, rows, cols]
+            sink.write(window, part, part > 9)
+        shards = [*sink.product.rglob("c/*/*/*"), *sink.product.rglob("mask/c/*/*")]
+    return sorted(path for path in shards if path.is_file())
+
+
+MASKED = replace(BASE, bands=tuple(replace(band, nodata=None) for band in BASE.bands), masked=True)
+
+
+@pytest.mark.parametrize("side", [32, 64, 13], ids=["shards", "several shards", "pieces"])
+def test_a_run_that_ended_early_is_gone_on_with(tmp_path: Path, side: int) -> None:
+    array, options = pixels(BASE), {"side": side, "layout": Layout(16, 32)}
+    store(tmp_path / "whole.zarr", MASKED, array, array > 9, **options)
+    target = tmp_path / "out.zarr"
+    windows = list(tiles(whole(BASE.shape), side))
+    for count in (1, 2):
+        begun(target, array, side, count)
+    assert not target.exists()
+    with Staging(target, JOB) as held:
+        assert set(held.finished) == set(windows[:2])
+    held = Staging(target, JOB)
+    with ZarrSink(
+        target, MASKED, {"ULTRARES_SCALE": "4"}, layout=Layout(16, 32), staging=held
+    ) as sink:
+        for window in windows:
+            if window not in sink.finished:
+                rows = slice(window.row, window.row + window.height)
+                cols = slice(window.col, window.col + window.width)
+                sink.write(window, array[:, rows, cols], array[:, rows, cols] > 9)
+        sink.commit()
+    assert files(target) == files(tmp_path / "whole.zarr")
+    assert {path.name for path in tmp_path.iterdir()} == {"out.zarr", "whole.zarr"}
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "longer", "swapped"])
+@pytest.mark.parametrize("array_of", ["image", "mask"])
+def test_a_shard_that_is_not_as_it_was_written_is_not_believed(
+    tmp_path: Path, damage: str, array_of: str
+) -> None:
+    target = tmp_path / "out.zarr"
+    shards = begun(target, pixels(BASE), 32, 3)
+    ours = [path for path in shards if f"/{array_of}/" in path.as_posix()]
+    stray = ours[0].with_suffix(".0123.partial")
+    stray.write_bytes(b"half")
+    data, other = (path.read_bytes() for path in ours[:2])
+    changed = {
+        "cut": data[:-1], "flipped": bytes([data[0] ^ 1]) + data[1:], "longer": data + b"\0",
+        "swapped": other,
+    }  # fmt: skip
+    if damage == "gone":
+        ours[0].unlink()
+    else:
+        ours[0].write_bytes(changed[damage])
+    held = Staging(target, JOB)
+    with ZarrSink(target, MASKED, layout=Layout(16, 32), staging=held) as sink:
+        assert set(sink.finished) == set(list(tiles(whole(BASE.shape), 32))[1:3])
+        assert not stray.exists()
+        assert not ours[0].exists()
+        assert ours[1].exists()
+
+
+@pytest.mark.parametrize(
+    ("room", "kept"),
+    [(3, 0), (14, 0), (16, 2), (18, 4), (19, 4)],
+    ids=["metadata", "first shard", "third shard", "statistics", "consolidation"],
+)
+def test_a_full_disk_keeps_what_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, kept: int
+) -> None:
+    """Where it fills up is counted in files that zarr writes."""
+    from zarr.storage import _local
+
+    array, target = pixels(BASE), tmp_path / "out.zarr"
+    store(tmp_path / "whole.zarr", BASE, array, side=32)
+    written: list[Path] = []
+    original = _local._put
+
+    def fill_up(path: Path, value: Any, exclusive: bool = False) -> int:
+        written.append(path)
+        if len(written) <= room:
+            return original(path, value, exclusive)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    def attempt() -> None:
+        options: dict[str, Any] = {
+            "layout": Layout(16, 32),
+            "staging": Staging(target, JOB, tile=32),
+        }
+        with ZarrSink(target, BASE, {"ULTRARES_SCALE": "4"}, **options) as sink:
+            for window in set(tiles(whole(BASE.shape), 32)) - set(sink.finished):
+                rows = slice(window.row, window.row + window.height)
+                cols = slice(window.col, window.col + window.width)
+                part = array[:, rows, cols]
+                sink.write(window, part, np.ones(part.shape, bool))
+            sink.commit()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_local, "_put", fill_up)
+        with pytest.raises(OutputError, match=r"No space left .*nothing was published") as caught:
+            attempt()
+    assert (f", {kept} finished tiles are kept" in str(caught.value)) == (kept > 0)
+    assert not target.exists()
+    attempt()
+    assert files(target) == files(tmp_path / "whole.zarr")
+    assert {path.name for path in tmp_path.iterdir()} == {"out.zarr", "whole.zarr"}
+
+
+def test_a_zarr_that_was_about_to_be_replaced_gets_its_name_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, array = tmp_path / "out.zarr", pixels(BASE)
+    store(target, BASE, array)
+    before = files(target)
+    held = Staging(target, JOB)
+    with ZarrSink(target, BASE, overwrite=True, layout=Layout(16, 32), staging=held) as sink:
+        fill(sink, array + 1, np.ones(array.shape, bool), 32)
+        sink.prepare()
+        # As if the writer were killed between the two names.
+        target.rename(held.replaced)
+        monkeypatch.setattr(held, "put_back", lambda: None)
+    assert not target.exists()
+    with Staging(target, JOB) as held:
+        assert files(target) == before
+        assert held.verified
+    with ZarrSink(target, BASE, overwrite=True, staging=Staging(target, JOB)) as sink:
+        sink.commit()
+    with ZarrSource(target) as result:
+        assert np.array_equal(result.read(whole(result.shape))[0], array + 1)
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_damage_before_publication_is_noticed(

@@ -41,6 +41,11 @@ class CrossScale:
         """What sides and origins of the level's input must be multiples of."""
         return math.lcm(2, *(net.multiple_of for net in (self.pyramid, self.details) if net))
 
+    @property
+    def bands(self) -> int | None:
+        """Bands that the networks take together; None without networks."""
+        return next((net.bands for net in (self.pyramid, self.details) if net is not None), None)
+
     def conditions(
         self,
         image: Tensor,

@@ -94,7 +94,9 @@ class CSPWaveDiffUR(WaveDiffUR):
             image = noisy_details(
                 image, how.input_noise, place, how, step=INPUT_NOISE_STEP, stride=2
             )
-        count = group_count(image.shape[1], self.backbone.bands)
+        # A backbone may take any number of bands; the networks were made for some.
+        size = self.backbone.bands or self.parts.bands
+        count = group_count(image.shape[1], size)
         told = [each for each in (condition, reference and reference.image) if each is not None]
         stacks = [each.expand(len(image), -1, -1, -1) for each in (image, *told)]
 
@@ -108,7 +110,7 @@ class CSPWaveDiffUR(WaveDiffUR):
                 aligned = AlignedReference(next(given), valid)
             return self._mean_of_group(seen, source, aligned, place, how, count)
 
-        grouped = by_band_groups(stacks, image.shape[1], self.backbone.bands, of_group)
+        grouped = by_band_groups(stacks, image.shape[1], size, of_group)
         learnt = reference if self.parts.pyramid is not None else None
         mean = self.guide(image, grouped, None if learnt is None else learnt.valid)
         if how.output_noise:

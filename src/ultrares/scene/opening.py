@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ultrares.errors import OptionError
@@ -57,7 +57,7 @@ def open_sink(
     *,
     overwrite: bool,
     layout: Layout | None = None,
-    staging: Callable[[], Staging] | None = None,
+    staging: Staging | None = None,
     cache: int = LARGEST_BLOCK_CACHE,
 ) -> FileSink:
     """A sink of the kind that the target's name asks for.
@@ -68,10 +68,9 @@ def open_sink(
         tags: More metadata, for provenance.
         overwrite: Whether the target may be replaced.
         layout: Sides of the chunks and shards of a Zarr.
-        staging: Opens the folder where the tiles of a GeoTIFF are kept.
+        staging: Where finished tiles are kept, which the sink closes, whatever happens.
         cache: Bytes that GDAL may keep of decoded blocks.
     """
     if is_zarr(target):
-        return ZarrSink(target, profile, tags, overwrite=overwrite, layout=layout)
-    held = None if staging is None else staging()
-    return CogSink(target, profile, tags, overwrite=overwrite, staging=held, cache=cache)
+        return ZarrSink(target, profile, tags, overwrite=overwrite, layout=layout, staging=staging)
+    return CogSink(target, profile, tags, overwrite=overwrite, staging=staging, cache=cache)

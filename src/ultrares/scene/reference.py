@@ -109,6 +109,15 @@ class RasterReference:
         self._stack.close()
         self._dataset.close()
 
+    @property
+    def fingerprint(self) -> str:
+        """What was found when it was matched to the scene: another image is matched otherwise.
+
+        Rounded to six digits, for processors of different makes differ in the last of sixteen.
+        """
+        found = (self.factor, *self.shift, *self.weights.ravel(), *self._offsets)
+        return " ".join(f"{number:.6g}" for number in found)
+
     def read(self, window: Window, factor: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """A window of the grid ``factor`` times finer than the scene's, inside the scene.
 

@@ -32,7 +32,7 @@ from ultrares.scene.names import exists, shown
 from ultrares.scene.profile import SceneProfile, Tags
 from ultrares.scene.source import raster_window
 from ultrares.scene.staging import Staging, sync, unwritable
-from ultrares.scene.statistics import Statistics, Tally
+from ultrares.scene.statistics import Statistics, Tally, tallies_of
 from ultrares.scene.tile_file import BLOCK, encode, mosaic, note_of
 from ultrares.scene.zarr_sink import check_folder, storable
 from ultrares.types import Shape, Window
@@ -153,7 +153,7 @@ class CogSink:
         """What each band's valid pixels are like, of all that is stored; None where there is none."""
         for window in sorted(self.finished - self._counted):
             # An earlier run made it, and noted what it counted.
-            self._count(window, _tallies(note_of(self._held.path(window))))
+            self._count(window, tallies_of(json.loads(note_of(self._held.path(window)))))
         return [tally.statistics() for tally in self._tallies]
 
     @property
@@ -346,14 +346,8 @@ class CogSink:
             said = error.strerror if isinstance(error, OSError) else None
             text = (said or str(error.__cause__ or error)).strip().splitlines()
             reason = text[0] if text else type(error).__name__
-            raise OutputError(unwritable(self._target, reason) + self._kept()) from error
-
-    def _kept(self) -> str:
-        """What is not lost, for whoever makes room and goes on."""
-        if self._staging is None or not self._staging.resumable:
-            return ""
-        count = len(self._staging.finished)
-        return f", {count} finished tiles are kept, and the same command goes on with them"
+            kept = "" if self._staging is None else self._staging.kept
+            raise OutputError(unwritable(self._target, reason) + kept) from error
 
 
 class Publishable(Protocol):
@@ -476,11 +470,6 @@ def _add_statistics(template: Path, path: Path, found: Sequence[Statistics | Non
         for key, value in items.items():
             SubElement(block, "MDI", key=key).text = value
     tree.write(path)
-
-
-def _tallies(note: str) -> list[Tally]:
-    """What a tile's bands were counted to hold, from the note in its file."""
-    return [Tally.of_terms(terms) for terms in json.loads(note)]
 
 
 def _numbers(point: GroundControlPoint) -> tuple[float, ...]:

@@ -19,6 +19,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from ultrares.errors import OutputError
 from ultrares.scene.journal import Journal
+from ultrares.scene.zarr_layout import is_zarr
 from ultrares.types import Window
 
 FORMAT = 1
@@ -31,8 +32,8 @@ class Staging:
     """A hidden folder beside a target with what is finished of it, held by one process at a time.
 
     It contains ``job.json`` (what determines the pixels), ``journal`` (which tiles are finished), ``tiles/``
-    (their pixels, a file each) and, at the end, the product before it gets its name. Nothing in it is
-    believed unless it fits the journal's hash.
+    (a file each, with their pixels or with what tells that those are whole) and the product before it gets
+    its name. Nothing in it is believed unless it fits the journal's hash.
 
     Args:
         target: The product's path.
@@ -66,6 +67,7 @@ class Staging:
             self.folder = self.target.with_name(f".{self.target.name}.{token}.part")
         self._lock = self._locked()
         try:
+            self.put_back()
             if restart:
                 self._clear()
             self._begin()
@@ -91,7 +93,7 @@ class Staging:
     @property
     def product(self) -> Path:
         """Where the product is made, on the file system of the target."""
-        return self.folder / "product.tif"
+        return self.folder / f"product{'.zarr' if is_zarr(self.target) else '.tif'}"
 
     @property
     def replaced(self) -> Path:
@@ -100,7 +102,8 @@ class Staging:
 
     def path(self, window: Window) -> Path:
         """The file of a tile; those of a row share a folder, for file systems that are slow with many."""
-        return self.folder / "tiles" / f"{window.row}" / f"{window.col}.tif"
+        kind = "tile" if is_zarr(self.target) else "tif"
+        return self.folder / "tiles" / f"{window.row}" / f"{window.col}.{kind}"
 
     def store(self, window: Window, data: bytes, mark: str) -> None:
         """Keep a tile: when this returns, it is on the disk and in the journal.
@@ -127,6 +130,27 @@ class Staging:
         """What was remembered of a tile."""
         return self.finished[window].partition(":")[2]
 
+    def forget(self, window: Window) -> None:
+        """Take a tile for unfinished: what its file tells of is not whole."""
+        self._journal.forget(window)
+
+    @property
+    def kept(self) -> str:
+        """What is not lost when the disk is full, as the end of a sentence for whoever makes room."""
+        if not self.resumable:
+            return ""
+        count = len(self.finished)
+        return f", {count} finished tiles are kept, and the same command goes on with them"
+
+    def put_back(self) -> None:
+        """Give a folder that was to be replaced its name again, if what replaces it did not get it.
+
+        A file is replaced in one step, a folder in two, between which its writer can be killed.
+        """
+        if is_zarr(self.target) and not os.path.lexists(self.target):
+            with suppress(FileNotFoundError):
+                self.replaced.rename(self.target)
+
     def verify(self) -> None:
         """Note that the product, as it lies there now, was read back and is right.
 
@@ -150,6 +174,8 @@ class Staging:
     def close(self) -> None:
         """Let go of the folder; it stays if somebody can go on with it."""
         self._journal.close()
+        with suppress(OSError):
+            self.put_back()
         self._leave(empty=self.published or not self.resumable)
 
     def __enter__(self) -> Self:
@@ -327,8 +353,9 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _looks(path: Path) -> list[int]:
-    """What tells a file from every other, and stays when it gets another name."""
-    stat = path.stat()
+    """What tells a product from every other, and stays when it gets another name."""
+    # Of a Zarr it is the file that is written last.
+    stat = (path / "zarr.json" if path.is_dir() else path).stat()
     return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
 
 

@@ -101,6 +101,11 @@ class Tally:
         )
 
 
+def tallies_of(terms: Sequence[Sequence[Any]]) -> list[Tally]:
+    """The tallies, one a band, that had these terms."""
+    return [Tally.of_terms(each) for each in terms]
+
+
 def exact_sum(values: NDArray[np.float64]) -> Fraction:
     """The sum of finite numbers without any rounding.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ from xml.etree.ElementTree import Element, SubElement
 import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.io import MemoryFile
+from rasterio.io import DatasetReader, MemoryFile
 
 from ultrares.types import Shape, Window
 
@@ -64,10 +65,22 @@ def encode(array: np.ndarray, valid: np.ndarray | None = None, note: str = "") -
 
 def note_of(path: Path) -> str:
     """The text that a tile's file keeps."""
+    with _opened(path) as dataset:
+        return str(dataset.tags()[_NOTE])
+
+
+def decode(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (C, h, w) of a tile's file, and its mask (h, w), which is true everywhere if it has none."""
+    with _opened(path) as dataset:
+        return dataset.read(), dataset.dataset_mask() > 0
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[DatasetReader]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(path) as dataset:
-            return str(dataset.tags()[_NOTE])
+            yield dataset
 
 
 def _block(side: int) -> int:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
-import secrets
 import shutil
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
 
 from ultrares.errors import MissingExtraError, OutputError
 from ultrares.scene.overview import Averaged, halved, validity
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.statistics import Statistics, Tally
+from ultrares.scene.staging import Staging, sync, unwritable
+from ultrares.scene.statistics import Statistics, Tally, tallies_of
 from ultrares.scene.target_grid import Axis, TargetGrid
+from ultrares.scene.tile_file import decode, encode, note_of
 from ultrares.scene.windows import clipped, tiles, whole
 from ultrares.scene.zarr_layout import (
     IMAGE,
@@ -32,12 +35,15 @@ from ultrares.scene.zarr_layout import (
     mapping_attributes,
     shape_of,
 )
+from ultrares.scene.zarr_shards import checksums, files_of, fit, holds_shards, keep_only
 from ultrares.types import Shape, Window
 
 T = TypeVar("T")
 
 CHUNK = 512
 """Side of what is read at once, in pixels."""
+
+OVERVIEWS = "overviews"
 
 LEVEL = 3
 """Of zstd: larger ones gain a percent or two and take several times as long."""
@@ -83,9 +89,11 @@ def import_zarr() -> ModuleType:
 class ZarrSink:
     """A Zarr v3 group with overviews, written window by window.
 
-    Pixels go to a hidden folder beside the target. :meth:`commit` makes the overviews, reads everything
-    back, compares it with what was written, and only then gives the folder the target's name. Windows that
-    hold whole shards may be written in any order, by any number of writers.
+    The group is made in a staging folder beside the target, so that whatever ends the process costs at most
+    the window at work. Windows of whole shards are written to their place in it, and a note with the
+    checksums of their files is kept; of others the pixels are kept. :meth:`commit` adds those and the
+    overviews, reads everything back, compares it with what was written, and only then gives the group the
+    target's name.
 
     Args:
         target: Path of the result.
@@ -93,6 +101,7 @@ class ZarrSink:
         tags: More metadata, for provenance.
         overwrite: Whether the target may be replaced.
         layout: Sides of chunks and shards.
+        staging: Where the group is made, which the sink closes; None for a folder that nobody can go on with.
 
     Raises:
         OutputError: Something cannot be written, now or later.
@@ -107,21 +116,23 @@ class ZarrSink:
         *,
         overwrite: bool = False,
         layout: Layout | None = None,
+        staging: Staging | None = None,
     ) -> None:
-        self._zarr: Any = import_zarr()
         self._target = Path(target)
         self._profile = profile
         self._overwrite = overwrite
         self._layout = layout or Layout(CHUNK, CHUNK)
         self._nodata = storable(profile.nodata, profile.dtype)
-        token = secrets.token_hex(4)
-        self._staging = self._target.with_name(f".{self._target.name}.{token}.part")
-        self._replaced = self._target.with_name(f".{self._target.name}.{token}.old.part")
-        self._written: list[tuple[Window, int]] = []
         self._tallies = [Tally() for _ in profile.bands]
+        self._counted: set[Window] = set()
         self._levels = _levels(profile.shape)
+        self._staging = staging
         try:
-            self._group = self._guarded(lambda: self._create(dict(tags or {})))
+            self._zarr: Any = import_zarr()
+            self._staging = staging or Staging(target)
+            if not self._complete:
+                self._guarded(self._go_on)
+                self._group = self._guarded(lambda: self._create(dict(tags or {})))
         except BaseException:
             self._discard()
             raise
@@ -133,27 +144,43 @@ class ZarrSink:
 
     @property
     def statistics(self) -> list[Statistics | None]:
-        """What each band's valid pixels are like, of all that was written; None where there is none."""
+        """What each band's valid pixels are like, of all that is stored; None where there is none."""
+        for window in sorted(self.finished - self._counted):
+            # An earlier run made it, and noted what it counted.
+            self._count(window, tallies_of(self._note(window)["tallies"]))
         return [tally.statistics() for tally in self._tallies]
 
     @property
+    def finished(self) -> Set[Window]:
+        """The windows that are stored, by this sink or by one before it."""
+        return self._held.finished.keys()
+
+    @property
     def product(self) -> Path:
-        """Where the result is, complete, between :meth:`prepare` and :meth:`publish`."""
-        return self._staging
+        """Where the result is, complete, once it is prepared; after :meth:`publish` that is the target."""
+        return self._target if self._held.published else self._held.product
 
     def write(self, window: Window, array: np.ndarray, valid: np.ndarray) -> None:
         """Store pixels (C, h, w) and their validity at a window of the result."""
-        rows, cols = _slices(window)
+        if self._complete:
+            # An earlier run verified all of it; only what goes with it lacks this window.
+            return
+        tallies = [Tally() for _ in self._profile.bands]
+        for tally, band, usable in zip(tallies, array, valid, strict=True):
+            tally.add(band, usable)
+        mask = np.asarray(valid.any(axis=0)) if self._profile.masked else None
+        note = {"tallies": [tally.terms() for tally in tallies]}
 
         def store() -> None:
-            self._group[IMAGE][:, rows, cols] = array
-            if self._profile.masked:
-                self._group[MASK][rows, cols] = valid.any(axis=0).astype(np.uint8)
+            if self._is_whole(window):
+                data = json.dumps(note | {"shards": self._put_whole(window, array, mask)}).encode()
+            else:
+                with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"):
+                    data = encode(array, mask, json.dumps(note))
+            self._held.store(window, data, f"{_checksum(array, mask):08x}")
 
         self._guarded(store)
-        self._written.append((window, self._checksum(array, valid)))
-        for tally, band, usable in zip(self._tallies, array, valid, strict=True):
-            tally.add(band, usable)
+        self._count(window, tallies)
 
     def commit(self) -> None:
         """Finish the group, read it back, and publish it under the target's name.
@@ -170,11 +197,25 @@ class ZarrSink:
         Raises:
             OutputError: The disk is full, or the read-back differs.
         """
-        self._guarded(self._make_overviews)
-        self._guarded(self._store_statistics)
-        self._guarded(self._consolidate)
-        self._guarded(self._verify)
-        self._guarded(lambda: _flush(self._staging))
+        if self._complete:
+            return
+        self._check_coverage()
+        steps = (
+            self._put_pieces,
+            self._make_overviews,
+            self._store_statistics,
+            self._consolidate,
+            self._verify,
+            lambda: _flush(self._held.product),
+            self._held.verify,
+        )
+        try:
+            for step in steps:
+                self._guarded(step)
+        except BaseException:
+            # The room that they take must not meet the next attempt.
+            shutil.rmtree(self._held.product / OVERVIEWS, ignore_errors=True)
+            raise
 
     def publish(self) -> None:
         """Give the prepared group the target's name.
@@ -182,15 +223,19 @@ class ZarrSink:
         Raises:
             OutputError: The target appeared meanwhile, or cannot be replaced.
         """
+        if self._held.published:
+            return
         try:
-            if self._target.exists() or self._target.is_symlink():
+            if os.path.lexists(self._target):
                 if not self._overwrite:
                     raise OutputError(
                         f"{self._target} appeared while the result was computed; it was left as it is"
                     )
                 # A folder cannot be replaced in one step: for a moment there is none.
-                self._target.rename(self._replaced)
-            self._staging.rename(self._target)
+                _remove(self._held.replaced)
+                self._target.rename(self._held.replaced)
+            self._held.product.rename(self._target)
+            sync(self._target.parent)
         except OutputError:
             raise
         except OSError as error:
@@ -201,10 +246,9 @@ class ZarrSink:
 
     def withdraw(self) -> None:
         """Take a published result back, and put back what it replaced."""
-        if not self._staging.exists():
-            self._target.rename(self._staging)
-        if self._replaced.exists():
-            self._replaced.rename(self._target)
+        if self._held.published:
+            self._target.rename(self._held.product)
+        self._held.put_back()
 
     def __enter__(self) -> Self:
         """Return the sink itself."""
@@ -216,22 +260,77 @@ class ZarrSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Remove every staging folder; a committed target stays."""
-        if kind is not None and self._replaced.exists() and not self._target.exists():
-            self._replaced.rename(self._target)
+        """Let go of the staging folder; a committed target stays."""
         self._discard()
 
     def _discard(self) -> None:
-        for path in (self._staging, self._replaced):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
+        if self._staging is not None:
+            self._staging.close()
+
+    @property
+    def _held(self) -> Staging:
+        assert self._staging is not None, "the sink was not opened"
+        return self._staging
+
+    @property
+    def _complete(self) -> bool:
+        """Whether nothing is missing but the name, or not even that."""
+        return self._held.published or self._held.verified
+
+    def _is_whole(self, window: Window) -> bool:
+        return holds_shards(window, self._profile.shape, self._layout.shard)
+
+    def _go_on(self) -> None:
+        """Keep of an earlier run the shards that are as it wrote them; nothing else in the group is."""
+        believed: set[str] = set()
+        for window in filter(self._is_whole, list(self.finished)):
+            shards = self._note(window)["shards"]
+            if fit(self._held.product, shards):
+                believed.update(shards)
             else:
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
+                self._held.forget(window)
+        keep_only(self._held.product, believed)
+
+    def _note(self, window: Window) -> dict[str, Any]:
+        """What was noted of a window."""
+        path = self._held.path(window)
+        text = path.read_text() if self._is_whole(window) else note_of(path)
+        return dict(json.loads(text))
+
+    def _count(self, window: Window, tallies: Sequence[Tally]) -> None:
+        """Add to the statistics what a window holds, which may be stored more than once."""
+        if window in self._counted:
+            return
+        self._counted.add(window)
+        for all_of_it, part in zip(self._tallies, tallies, strict=True):
+            all_of_it.merge(part)
+
+    def _put_whole(
+        self, window: Window, array: np.ndarray, mask: np.ndarray | None
+    ) -> dict[str, int]:
+        """Write whole shards and return the checksums of their files."""
+        names = files_of(window, self._layout.shard, masked=mask is not None)
+        for name in names:
+            (self._held.product / name).unlink(missing_ok=True)
+        self._put(window, array, mask)
+        return checksums(self._held.product, names)
+
+    def _put_pieces(self) -> None:
+        """Write what shares shards with other windows, now that all of it is there."""
+        for window in sorted(self.finished):
+            if not self._is_whole(window):
+                array, mask = decode(self._held.path(window))
+                self._put(window, array, mask if self._profile.masked else None)
+
+    def _put(self, window: Window, array: np.ndarray, mask: np.ndarray | None) -> None:
+        rows, cols = _slices(window)
+        self._group[IMAGE][:, rows, cols] = array
+        if mask is not None:
+            self._group[MASK][rows, cols] = mask.astype(np.uint8)
 
     def _create(self, tags: dict[str, str]) -> Any:
         group = self._zarr.create_group(
-            store=str(self._staging),
+            store=str(self._held.product),
             zarr_format=3,
             attributes=group_attributes(self._profile, tags, self._levels),
         )
@@ -321,46 +420,36 @@ class ZarrSink:
         with warnings.catch_warnings():
             # It says that v3 does not know consolidated metadata yet; readers do, and others ignore it.
             warnings.simplefilter("ignore")
-            self._zarr.consolidate_metadata(str(self._staging))
+            self._zarr.consolidate_metadata(str(self._held.product))
+
+    def _check_coverage(self) -> None:
+        covered = sum(window.height * window.width for window in self.finished)
+        if covered != self._profile.shape.height * self._profile.shape.width:
+            raise OutputError(f"{self._target}: not every pixel was written; nothing was published")
 
     def _verify(self) -> None:
         """Read every window back."""
-        group = self._zarr.open_group(str(self._staging), mode="r")
-        covered = 0
-        for window, checksum in self._written:
+        group = self._zarr.open_group(str(self._held.product), mode="r")
+        for window in sorted(self.finished):
             rows, cols = _slices(window)
             array = np.asarray(group[IMAGE][:, rows, cols])
-            valid = np.ones((1, 1, 1), dtype=bool)
-            if self._profile.masked:
-                valid = np.asarray(group[MASK][rows, cols])[None] > 0
-            if self._checksum(array, valid) != checksum:
+            mask = np.asarray(group[MASK][rows, cols]) > 0 if self._profile.masked else None
+            if f"{_checksum(array, mask):08x}" != self._held.mark(window):
                 raise OutputError(
                     f"{self._target}: {window} reads back differently from what was written; "
                     "the disk may be full or failing; nothing was published"
                 )
-            covered += window.height * window.width
-        if covered != self._profile.shape.height * self._profile.shape.width:
-            raise OutputError(f"{self._target}: not every pixel was written; nothing was published")
-
-    def _checksum(self, array: np.ndarray, valid: np.ndarray) -> int:
-        checksum = zlib.crc32(np.ascontiguousarray(array).data)
-        if self._profile.masked:
-            checksum = zlib.crc32(np.ascontiguousarray(valid.any(axis=0)).data, checksum)
-        return checksum
 
     def _guarded(self, action: Callable[[], T]) -> T:
         try:
             return action()
         except OutputError:
             raise
-        # Besides the system's errors, zarr has some of its own for damaged chunks.
-        except (OSError, ValueError, KeyError) as error:
-            free = shutil.disk_usage(self._target.parent).free
+        # Besides the system's errors, zarr has some of its own for damaged chunks, and GDAL for pieces.
+        except (OSError, ValueError, KeyError, RasterioError) as error:
             text = str(error).strip().splitlines()
-            raise OutputError(
-                f"{self._target} cannot be written: {text[0] if text else type(error).__name__} "
-                f"({free / 1e6:.0f} MB are free in {self._target.parent}); nothing was published"
-            ) from error
+            reason = text[0] if text else type(error).__name__
+            raise OutputError(unwritable(self._target, reason) + self._held.kept) from error
 
 
 def check_folder(path: Path) -> None:
@@ -388,8 +477,21 @@ def _levels(shape: Shape) -> list[str]:
     found: list[str] = []
     while max(shape) > CHUNK:
         shape = shape_of(1, shape)
-        found.append(f"overviews/{2 ** (len(found) + 1)}")
+        found.append(f"{OVERVIEWS}/{2 ** (len(found) + 1)}")
     return found
+
+
+def _checksum(array: np.ndarray, mask: np.ndarray | None) -> int:
+    checksum = zlib.crc32(np.ascontiguousarray(array).data)
+    return checksum if mask is None else zlib.crc32(np.ascontiguousarray(mask).data, checksum)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder or a file, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _slices(window: Window) -> tuple[slice, slice]:
