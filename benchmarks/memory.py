@@ -81,7 +81,8 @@ def main(
     Those are the process's own, whatever else the machine does; that of a process for 16 x 16 pixels is taken off.
     """
     chance = np.random.default_rng(0)
-    across = SPARSE_SIDE // BLOCK
+    across = min(SPARSE_SIDE, part or SPARSE_SIDE) // BLOCK
+    written = min(written, across**2)
     places = [divmod(int(at), across) for at in chance.choice(across**2, written, replace=False)]
     known = {
         "small": (1024, None, 4, 1024**2),
@@ -103,7 +104,7 @@ def main(
             if part is not None and part < side:
                 right, bottom = 300_000 + part * PITCH, 6_000_000 - part * PITCH
                 options += ["--aoi", f"300000 {bottom} {right} 6000000"]
-                pixels = part**2
+                pixels = pixels if blocks else part**2
             before = children()
             seconds, peak, _ = run(["upscale", str(scene), str(target), *options])
             cost = (children() - before - start) / (pixels * scale**2 / 1e6)
