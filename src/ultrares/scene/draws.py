@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.pyramid import Pyramid
-from ultrares.scene.windows import bounding, mirror
-from ultrares.types import Window
+from ultrares.scene.windows import bounding, clipped, mirror
+from ultrares.types import Shape, Window
 
 DrawsAt = Callable[[Window], NDArray[np.float32]]
 """The draws of a window of scene pixels at the output scale, (N, L, scale * h, scale * w) for N draws and L
@@ -93,7 +93,7 @@ def spread_of(
 
 
 def calibrated_spread(
-    draws_at: DrawsAt, window: Window, scale: int, widening: float, *, exact: bool
+    draws_at: DrawsAt, window: Window, scene: Shape, scale: int, widening: float, *, exact: bool
 ) -> NDArray[np.float64]:
     """How far the truth is to be expected from the mean of the draws.
 
@@ -103,6 +103,7 @@ def calibrated_spread(
     Args:
         draws_at: Where the draws come from.
         window: Scene pixels, inside the scene.
+        scene: Height and width of the scene, around which draws are mirrored.
         scale: Output pixels per scene pixel.
         widening: Factor on the standard deviation.
         exact: Whether the product is projected to its block means.
@@ -110,8 +111,17 @@ def calibrated_spread(
     Returns:
         Shape (L, scale * h, scale * w), in the units of the draws.
     """
-    draws = draws_at(window.padded(1))
+    wide = window.padded(1)
+    inside = clipped(wide, scene)
+    draws = draws_at(inside)
     variance = spread_of(draws, mean_of(draws), scale, exact=exact) ** 2
+    # Where draws would be mirrored, so is their variance.
+    before = [inside.row - wide.row, inside.col - wide.col]
+    missing = [wide.height - inside.height, wide.width - inside.width]
+    mirrored = [
+        (scale * first, scale * (both - first)) for first, both in zip(before, missing, strict=True)
+    ]
+    variance = np.pad(variance, ((0, 0), *mirrored), mode="symmetric")
     # Output pixels around the window: one of each scene pixel's block is enough.
     near = variance[:, scale - 1 : 1 - scale or None, scale - 1 : 1 - scale or None]
     return widening * np.sqrt(_pooled(near))

@@ -164,7 +164,9 @@ class BlockTiler:
         if self._widening is None:
             unit = spread_of(draws, mean, scale, exact=exact)
         else:
-            unit = calibrated_spread(self._draws_at, window, scale, self._widening, exact=exact)
+            unit = calibrated_spread(
+                self._draws_at, window, self._source.shape, scale, self._widening, exact=exact
+            )
         return _digital_spread(unit, lit, self._radiometry)
 
     def _evidence(
