@@ -8,6 +8,7 @@ import pytest
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from tests.scene.conftest import UTM, Cubic, Drawn, Nearest, Noisy, Writer, assert_block_means
 from ultrares.errors import OptionError
@@ -17,7 +18,7 @@ from ultrares.scene.sink import ArraySink, CogSink
 from ultrares.scene.source import ArraySource, RasterSource
 from ultrares.scene.upscale import aoi_window, repeat, upscale
 from ultrares.scene.windows import whole
-from ultrares.types import Shape, Upscaler, Window
+from ultrares.types import Cell, Shape, Upscaler, Window
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (2, 11, 14)).astype(np.uint8)
@@ -309,3 +310,18 @@ def test_bounds_need_a_transform() -> None:
 def test_nearest_gives_back_the_scene() -> None:
     fine = in_memory(PHOTO, 6, levels=[Nearest(), Nearest(scale=3)])
     assert np.array_equal(fine, repeat(PHOTO, 6))
+
+
+def test_no_network_looks_at_what_holds_no_data() -> None:
+    array = RNG.normal(0, 1, (2, 24, 64)).astype(np.float32)
+    array[:, :, :40] = np.nan
+    seen: list[int] = []
+
+    class Watched(Nearest):
+        def __call__(self, cell: Cell) -> Tensor:
+            seen.append(cell.origin.col)
+            return super().__call__(cell)
+
+    fine = in_memory(array, 2, levels=[Watched()], tile=16)
+    assert set(seen) == {40, 48, 56}
+    np.testing.assert_array_equal(fine, in_memory(array, 2, levels=[Nearest()], tile=128))

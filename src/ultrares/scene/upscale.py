@@ -136,6 +136,8 @@ class BlockTiler:
         margin = 1 if self._with_evidence else 0
         wide = clipped(window.padded(margin), self._source.shape)
         coarse, valid = self._source.read(wide)
+        if not valid[radiometry.lit].any() and not self._with_evidence:
+            return self._without_data(place, coarse, valid)
         draws = self._draws_at(wide)
         mean = mean_of(draws)
         fine = radiometry.denormalise(mean)
@@ -151,6 +153,15 @@ class BlockTiler:
             layer = self._evidence(window, wide, pixels, coarse, valid)
             tile = replace(tile, layers={EVIDENCE: layer})
         return tile
+
+    def _without_data(self, place: Window, coarse: np.ndarray, valid: np.ndarray) -> Tile:
+        """A tile of what the scene holds where it has no data, which no network has to look at."""
+        lasting = repeat(valid, self._scale)
+        tile = Tile(place, repeat(coarse, self._scale), lasting)
+        if not self._with_spread:
+            return tile
+        lit = lasting[self._radiometry.lit]
+        return replace(tile, spread=np.full(lit.shape, np.nan, dtype=np.float32), lit=lit)
 
     def _spread(
         self,

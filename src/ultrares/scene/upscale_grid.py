@@ -154,7 +154,12 @@ class AreaTiler:
         """The pixels of a square and their validity."""
         around = self._part(square)
         coarse, valid = self._source.read(around.near)
-        mean = mean_of(self._stage.read(around.out))
+        lit = self._radiometry.lit
+        if valid[lit].any():
+            mean = mean_of(self._stage.read(around.out))
+        else:
+            # No network has to look at what will not be used.
+            mean = np.zeros((int(np.sum(lit)), around.out.height, around.out.width))
         lasting = _at_centres(valid, around, self._grid)
         pixels = _finish(
             mean,
