@@ -7,7 +7,7 @@ handed in, so that a tile of a scene can be computed with the sums of the whole 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange
@@ -210,6 +210,14 @@ class NeuralOperator(nn.Module):
         that the place spans with the pixel diagonally opposite, with its distance from the place in halves
         of a pixel.
         """
+        if features.device.type != "cpu":
+            return self._lift(features, queries)
+        # Some rows at a time, which the processor's cache holds.
+        count = max(1, PLACES // len(queries.cols))
+        parts = (replace(queries, rows=rows) for rows in torch.split(queries.rows, count))
+        return torch.cat([self._lift(features, part) for part in parts], dim=1)
+
+    def _lift(self, features: Tensor, queries: Queries) -> Tensor:
         rows, cols = (
             _neighbours(places.to(features.device), size)
             for places, size in zip((queries.rows, queries.cols), features.shape[-2:], strict=True)
