@@ -19,7 +19,6 @@ from torch.nn import functional as F
 
 from ultrares.errors import ScaleError
 from ultrares.methods.place import Place, Solve
-from ultrares.methods.sampling import AT_ONCE
 from ultrares.methods.steps import steps_to
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.sensor.backprojection import back_project, back_projection_reach
@@ -41,8 +40,8 @@ ITERATIONS = 2
 
 SAMPLING_HALO, FEW_CALLS_HALO = 16, 12
 """Context for the denoiser's chain of calls, and for the one or two that each of several draws takes. Its receptive
-field adds up to more, but beyond these distances the influence was measured to be below a hundredth of a digital
-number (benchmarks/seams.py)."""
+field adds up to more, but beyond these distances the influence was measured to be a hundredth of a digital number
+(benchmarks/seams.py)."""
 
 CORE, FINE_CORE = 256, 768
 """Most pixels along a cell's side, of a level's input and of its result: large against the halo, small
@@ -116,10 +115,9 @@ class CascadeLevel:
 
     @property
     def at_once(self) -> int:
-        """How many images its networks see side by side."""
-        if self.how.mode == "fidelity":
-            return 1
-        return self.how.draws if self.solver.prior is None else min(self.how.draws, AT_ONCE)
+        """How many images its networks see side by side: the draws of a backbone that draws, else one."""
+        several = self.how.mode == "perceptual" and self.solver.prior is None
+        return self.how.draws if several else 1
 
     @property
     def uses_reference(self) -> bool:

@@ -17,9 +17,6 @@ from ultrares.wavelet import Bands, lowpass, merge, split
 START_STEP, INPUT_NOISE_STEP, OUTPUT_NOISE_STEP = 2**24, 2**24 + 1, 2**24 + 2
 """Step indices of the noise field for the initial state and for r and s, beyond every solver's."""
 
-AT_ONCE = 1
-"""Draws that are computed side by side: more take memory and no less time."""
-
 
 def diffuse(
     prior: BandPrior, sde: VP, image: Tensor, mean: Tensor, place: Place, how: Solve
@@ -43,30 +40,23 @@ def diffuse(
     corner = Origin(place.origin.row + seen.row, place.origin.col + seen.col)
     there = replace(place, origin=corner, sampled=None)
     samples = mean.expand(how.draws, -1, -1, -1).clone()
-    for first in range(0, how.draws, AT_ONCE):
-        draws = range(first, min(first + AT_ONCE, how.draws))
+    # One after the other: side by side they take memory and no less time.
+    for draw in range(how.draws):
         shown, around = (
-            _cut(each.expand(how.draws, -1, -1, -1), draws, window)
+            _cut(each[draw % len(each)], window)[None]
             for each, window in ((image, seen), (mean, seen.scaled(2)))
         )
-        made = _sample(prior, sde, shown, around, there, how, draws)
-        _cut(samples, draws, seen.scaled(2)).copy_(made)
+        made = _sample(prior, sde, shown, around, there, how, draw)
+        _cut(samples[draw], seen.scaled(2)).copy_(made[0])
     return samples
 
 
 def _sample(
-    prior: BandPrior,
-    sde: VP,
-    image: Tensor,
-    mean: Tensor,
-    place: Place,
-    how: Solve,
-    draws: range,
+    prior: BandPrior, sde: VP, image: Tensor, mean: Tensor, place: Place, how: Solve, draw: int
 ) -> Tensor:
-    """Some of the draws, side by side."""
+    """One draw, (1, C, 2 * h, 2 * w)."""
     bands = image.shape[1]
-    noise = _noise_of_draws(image, place, how.seed, draws, 4 * bands)
-    of_approx = _noise_of_draws(image, place, how.seed, draws, bands)
+    noise, of_approx = (_noise(image, place, how.seed, draw, count) for count in (4 * bands, bands))
     start = noise(START_STEP)
 
     # The condition tau is the mean itself, so its residual is zero (Eq. 9 with b_t from zero).
@@ -89,10 +79,10 @@ def _sample(
     return prior.bands.decode(prior.gain * residual, mean)
 
 
-def _cut(images: Tensor, draws: range, window: Window) -> Tensor:
-    """Some draws within a window of their pixels, as a view."""
+def _cut(image: Tensor, window: Window) -> Tensor:
+    """A window of an image (C, h, w), as a view."""
     row, col, height, width = window
-    return images[draws.start : draws.stop, :, row : row + height, col : col + width]
+    return image[:, row : row + height, col : col + width]
 
 
 def noisy_details(
@@ -121,19 +111,12 @@ def noisy_details(
     return merge(Bands(approx, *details), (image.shape[-2], image.shape[-1]))
 
 
-def _noise_of_draws(
-    image: Tensor, place: Place, seed: int, draws: range, bands: int
-) -> NoiseSource:
-    """The noise of some draws side by side, (N, bands, h, w)."""
-    window = Window(*place.origin, *image.shape[-2:])
-    sources = [
-        NoiseField(seed).source(
-            window,
-            draw=draw,
-            level=place.level,
-            bands=bands,
-            place=lambda field: field.to(image),
-        )
-        for draw in draws
-    ]
-    return lambda step: torch.cat([source(step) for source in sources])
+def _noise(image: Tensor, place: Place, seed: int, draw: int, bands: int) -> NoiseSource:
+    """The noise of a draw, (1, bands, h, w)."""
+    return NoiseField(seed).source(
+        Window(*place.origin, *image.shape[-2:]),
+        draw=draw,
+        level=place.level,
+        bands=bands,
+        place=lambda field: field.to(image),
+    )
