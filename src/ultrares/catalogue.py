@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
 from ultrares.backbones.bicubic import BicubicBackbone
-from ultrares.backbones.foreign import Foreign, load_foreign
 from ultrares.backbones.formats import is_foreign
 from ultrares.backbones.system import System
 from ultrares.backbones.systems import SYSTEMS
@@ -39,6 +38,9 @@ from ultrares.methods.weights import CONFIG, verify_checksum
 from ultrares.reports import ModelInfo
 from ultrares.types import Backbone, Precision
 
+if TYPE_CHECKING:
+    from ultrares.backbones.foreign import Foreign
+
 DEFAULT_MODEL = "csp-wavediffur-naip"
 RESIDUAL_MODEL = "neurop-diff-naip"
 
@@ -60,7 +62,7 @@ def load_saved(
     if name is not None and is_foreign(name):
         # Foreign networks may put all that they know into their output, which 8 bits would cut.
         autocast = _use_bfloat16(precision, device) and precision == "bf16"
-        return _of_foreign(load_foreign(Path(name), autocast=autocast), device)
+        return _of_foreign(_foreign(name, autocast=autocast), device)
     folder = locate(name or DEFAULT_MODEL)
     autocast = _use_bfloat16(precision, device)
     if _is_operator(folder):
@@ -197,6 +199,13 @@ def _of_backbone(backbone: Any, precision: Precision, device: str | None) -> Sav
     )
 
 
+def _foreign(name: str | Path, *, autocast: bool = False) -> Foreign:
+    """Somebody else's files, for which alone their readers are imported."""
+    from ultrares.backbones.foreign import load_foreign
+
+    return load_foreign(Path(name), autocast=autocast)
+
+
 def _of_foreign(foreign: Foreign, device: str) -> SavedModel:
     """A model around the backbones of somebody else's files."""
     return plugged(
@@ -221,7 +230,7 @@ def _described(name: str | Path) -> tuple[ModelInfo, dict[str, Any]]:
     if name == "bicubic":
         return _info(_bicubic().manifest, None), {}
     if is_foreign(name):
-        foreign = load_foreign(Path(name))
+        foreign = _foreign(name)
         return _foreign_info(foreign, Path(name)), _foreign_facts(foreign)
     if str(name) in SYSTEMS and _here(name) is None:
         return _untrained(SYSTEMS[str(name)]), {}

@@ -54,6 +54,7 @@ class Model:
     ) -> None:
         self.manifest = saved.manifest
         self._solvers = () if isinstance(saved, SavedOperator) else saved.solvers
+        self._x4 = None if isinstance(saved, SavedOperator) else saved.x4
         self._operator = saved if isinstance(saved, SavedOperator) else None
         self._residual = residual
         self._one_step = one_step
@@ -145,7 +146,8 @@ class Model:
         if not self._solvers:
             raise OptionError(f"model {self.name!r} is no cascade and has no levels")
         assert isinstance(self.manifest, Manifest)
-        return Model(SavedModel(self.manifest, self._solvers), one_step=self._one_step)
+        saved = SavedModel(self.manifest, self._solvers, self._x4)
+        return Model(saved, one_step=self._one_step)
 
     def upscale(
         self,
@@ -279,7 +281,8 @@ class Model:
     ) -> Route:
         """How a scale is reached, for the tiler to drive.
 
-        With a reference all of it is levels, for the continuous operator would learn nothing from one.
+        With a reference all of it is x2 levels, for neither the x4 backbone nor the continuous operator would
+        learn anything from one.
 
         Raises:
             OptionError: An option has a value that makes no sense.
@@ -298,7 +301,7 @@ class Model:
         if with_reference:
             return route_of_cascade(self._solvers, scale, how, sensor)
         solvers = [solver.unguided() for solver in self._solvers]
-        return route_of_cascade(solvers, scale, how, sensor, residual=self._residual)
+        return route_of_cascade(solvers, scale, how, sensor, x4=self._x4, residual=self._residual)
 
     def _how(
         self,

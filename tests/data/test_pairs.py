@@ -19,6 +19,7 @@ def _sampler(
     tiles: np.ndarray = TILES,
     sensor: SensorModel | None = None,
     crop: int = 16,
+    scale: int = 2,
 ) -> PairSampler:
     return PairSampler(
         tiles,
@@ -28,6 +29,7 @@ def _sampler(
         batch=2,
         any_bands=any_bands,
         coarser=coarser,
+        scale=scale,
     )
 
 
@@ -35,21 +37,24 @@ def _never(*_: object) -> torch.Tensor:
     raise AssertionError("depth 0 needs no level")
 
 
+@pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("coarser", [0.0, 1.0])
 @pytest.mark.parametrize("any_bands", [0.0, 1.0])
-def test_image_is_the_target_seen_by_the_sensor(coarser: float, any_bands: float) -> None:
-    sampler = _sampler((1, 0, 0), coarser=coarser, any_bands=any_bands)
+def test_image_is_the_target_seen_by_the_sensor(
+    coarser: float, any_bands: float, scale: int
+) -> None:
+    sampler = _sampler((1, 0, 0), coarser=coarser, any_bands=any_bands, scale=scale)
     for step in range(5):
         pair = sampler.draw(np.random.default_rng(step), _never)
         assert pair.image.shape == (2, 3, 16, 16)
-        assert pair.target.shape == (2, 3, 32, 32)
-        seen = 255 * Box().degrade(pair.target, 2)
+        assert pair.target.shape == (2, 3, scale * 16, scale * 16)
+        seen = 255 * Box().degrade(pair.target, scale)
         # Rounded to whole numbers, whichever way it was turned.
         assert (seen - 255 * pair.image).abs().max() <= 0.5 + 1e-3
 
 
-@pytest.mark.parametrize("depth", [1, 2])
-def test_deeper_images_come_from_the_level(depth: int) -> None:
+@pytest.mark.parametrize(("depth", "scale"), [(1, 2), (2, 2), (1, 4)])
+def test_deeper_images_come_from_the_level(depth: int, scale: int) -> None:
     shares = (0.0, float(depth == 1), float(depth == 2))
     calls: list[tuple[int, tuple[int, ...]]] = []
 
@@ -60,16 +65,29 @@ def test_deeper_images_come_from_the_level(depth: int) -> None:
         calls.append((step, tuple(original.shape)))
         return image.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
 
-    pair = _sampler(shares).draw(np.random.default_rng(0), level)
+    pair = _sampler(shares, scale=scale).draw(np.random.default_rng(0), level)
     assert [step for step, _ in calls] == list(range(depth))
     # Context that the level needs, and that is cut off again: 4 original pixels, 6 below depth 1.
     side = 16 // 2**depth + 2 * (4 if depth == 1 else 6)
     assert {shape for _, shape in calls} == {(2, 3, side, side)}
-    assert (pair.image.shape, pair.target.shape) == ((2, 3, 16, 16), (2, 3, 32, 32))
+    fine = scale * 16
+    assert (pair.image.shape, pair.target.shape) == ((2, 3, 16, 16), (2, 3, fine, fine))
     # A level of repeated pixels leaves the mean of each original pixel where it was: the places agree.
     blocks = 2**depth
     coarse = Box().degrade(pair.image, blocks)
-    assert (coarse - Box().degrade(pair.target, 2 * blocks)).abs().max() < 0.5 / 255 + 1e-5
+    assert (coarse - Box().degrade(pair.target, scale * blocks)).abs().max() < 0.5 / 255 + 1e-5
+
+
+def test_a_draw_too_deep_for_a_tile_falls_back() -> None:
+    """An original is at most eight times coarser than a tile: x4 has one level before it, the halved tile none."""
+    deepest = _sampler((0, 0, 1), scale=4)
+
+    def level(image: torch.Tensor, *_: object) -> torch.Tensor:
+        return image.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+    assert deepest.draw(np.random.default_rng(0), level).depth == 1
+    halved = _sampler((0, 0, 1), scale=4, coarser=1.0)
+    assert halved.draw(np.random.default_rng(0), _never).depth == 0
 
 
 def test_the_same_generator_draws_the_same_batch() -> None:

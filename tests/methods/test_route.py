@@ -46,6 +46,32 @@ def test_without_one_a_level_more_is_averaged(scale: float, levels: int) -> None
     assert isinstance(last, AreaAverage) or (last is None and scale == round(scale))
 
 
+class FourTimes(BicubicBackbone):
+    """Stands for a backbone that makes two levels at once."""
+
+    scales = (4,)
+
+
+X4 = WaveDiffUR(FourTimes(), scale=4)
+
+
+@pytest.mark.parametrize(
+    ("scale", "steps"), [(2, [2]), (4, [4]), (8, [2, 4]), (128, [2, 2, 2, 2, 2, 4])]
+)
+def test_a_x4_backbone_makes_the_last_two_levels(scale: int, steps: list[int]) -> None:
+    route = route_of_cascade(SOLVERS, scale, Solve(), Box(), x4=X4)
+    assert [level.scale for level in route.levels] == steps
+    assert route.last is None
+
+
+def test_samples_and_what_goes_on_from_a_level_take_no_x4_step(saved: SavedOperator) -> None:
+    """The denoiser is trained for x2, and x10 goes on from x8, not from x16."""
+    sampled = route_of_cascade(SOLVERS, 8, Solve(mode="perceptual"), Box(), x4=X4)
+    onward = route_of_cascade(SOLVERS, 10, Solve(), Box(), x4=X4, residual=lambda: saved)
+    for route in (sampled, onward):
+        assert [level.scale for level in route.levels] == [2, 2, 2]
+
+
 @pytest.mark.parametrize("scale", [1, 0, -2, math.nan, math.inf, 128.5])
 def test_scales_that_no_route_leads_to_are_refused(scale: float) -> None:
     with pytest.raises(ScaleError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import pytest
 import torch
 from torch import nn
 
@@ -27,11 +28,14 @@ def _influence(gradient: torch.Tensor) -> tuple[int, int]:
     return int(columns[0]), int(columns[-1])
 
 
-def test_wavelet_residual_net_sees_exactly_its_halo() -> None:
-    net = _awake(WaveletResidualNet(width=8, blocks=2))
+@pytest.mark.parametrize("scale", [2, 4])
+def test_wavelet_residual_net_sees_exactly_its_halo(scale: int) -> None:
+    net = _awake(WaveletResidualNet(width=8, blocks=2, scale=scale))
     image = torch.rand(1, 3, 3, 41, dtype=torch.float64, requires_grad=True)
     context = context_vector(1, mtf=0.5, depth=0).double()
-    net(image, context)[..., 20].sum().backward()
+    fine = net(image, context)
+    assert fine.shape == (1, 3, scale * 3, scale * 41)
+    fine[..., 20 * scale].sum().backward()
     assert image.grad is not None
     first, last = _influence(image.grad)
     assert (20 - first, last - 20) == (net.halo, net.halo) == (7, 7)

@@ -75,6 +75,33 @@ def test_a_loss_on_the_denoiser_is_refused(tmp_path: Path) -> None:
         read_recipe(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("seed = 3", 'start_from = "other"', "leave its start_from out"),
+        ("width = 64", "width = 32", "needs width 64 and 12 blocks or more"),
+        ("blocks = [13]", "blocks = [11]", "needs width 64 and 12 blocks or more"),
+        ("blocks = [13]", "blocks = [13, 1]", "must list 1"),
+    ],
+)
+def test_a_x4_backbone_that_cannot_start_with_the_x2_one_is_refused(
+    tmp_path: Path, old: str, new: str, word: str
+) -> None:
+    path = tmp_path / "recipe.toml"
+    stage = """
+[backbone_x4]
+seed = 3
+data = { sensors = { box = 1 }, depths = [1, 0, 0] }
+net = { width = 64, blocks = [13] }
+optimiser = { steps = 1 }
+"""
+    path.write_text(NAIP.read_text() + stage)
+    assert read_recipe(path).backbone_x4 is not None
+    path.write_text(NAIP.read_text() + stage.replace(old, new))
+    with pytest.raises(OptionError, match=word):
+        read_recipe(path)
+
+
 def test_a_cap_shortens_every_stage_and_lengthens_none() -> None:
     recipe = read_recipe(NAIP).capped(5000)
     steps = {name: stage.optimiser.steps for name, stage in recipe.stages.items()}

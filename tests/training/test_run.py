@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from ultrares.api import load
 from ultrares.errors import ModelError, OptionError, RasterError
 from ultrares.methods.weights import CONFIG, WEIGHTS
+from ultrares.sensor.models import Box
 from ultrares.training import loop
 from ultrares.training.execution import Execution
 from ultrares.training.run import train_recipe
@@ -121,6 +122,31 @@ def test_a_restoration_makes_algorithm_2(recipe: Path, tmp_path: Path) -> None:
     assert torch.equal(fine.double().view(3, 16, 2, 16, 2).mean((2, 4)), pixels.double())
 
 
+def test_a_x4_backbone_starts_with_the_x2_one(recipe: Path, tmp_path: Path) -> None:
+    """After a step of no rate to speak of, all its layers but the head are still those of the x2 one."""
+    stage = SECTION.format(stage="backbone_x4", depths=[0.5, 0.5, 0], blocks=[2])
+    recipe.write_text(recipe.read_text() + stage.replace("steps = 2", "steps = 1\nrate = 1e-12"))
+    folder = train_recipe(recipe, _tiles(tmp_path / "tiles"), tmp_path / "out")
+    state = load_file(folder / WEIGHTS)
+    x2, x4 = (
+        {key.removeprefix(role): value for key, value in state.items() if key.startswith(role)}
+        for role in ("0.backbone.", "0.backbone_x4.")
+    )
+    # It has a block more, which begins as the identity, and a head of its own.
+    assert {key for key in x4.keys() - x2.keys() if not key.startswith("trunk.1.")} == set()
+    for key in x2.keys() - {"head.weight", "head.bias"}:
+        torch.testing.assert_close(x4[key], x2[key], rtol=1e-3, atol=1e-6)
+    assert x4["head.weight"].shape[0] == 4 * x2["head.weight"].shape[0]
+    model = load(folder)
+    image = torch.randint(0, 256, (3, 6, 7), dtype=torch.uint8)
+    for scale, levels in ((4, [4]), (8, [2, 4])):
+        fine = model.upscale(image, scale=scale)
+        blocks = fine.double().view(3, 6, scale, 7, scale)
+        assert torch.equal(blocks.mean((2, 4)), image.double())
+        route = model.route(scale, mode="fidelity", draws=1, steps=None, seed=0, sensor=Box())
+        assert [level.scale for level in route.levels] == levels
+
+
 def test_a_run_is_never_mixed_with_another(recipe: Path, tmp_path: Path) -> None:
     tiles, out = _tiles(tmp_path / "tiles"), tmp_path / "out"
     out.mkdir()
@@ -159,6 +185,21 @@ def test_unusable_data_is_refused_before_anything_is_written(recipe: Path, tmp_p
 def test_tiles_of_another_type_are_welcome(recipe: Path, tmp_path: Path) -> None:
     tiles = _tiles(tmp_path / "tiles", "uint16")
     assert load(train_recipe(recipe, tiles, tmp_path / "out", steps=1)).name == "tiny"
+
+
+def test_a_deeper_network_starts_from_a_shallower_one(recipe: Path, tmp_path: Path) -> None:
+    """After a step of no rate to speak of, the new blocks do almost nothing, and the others what they did."""
+    tiles = _tiles(tmp_path / "tiles")
+    start = train_recipe(recipe, tiles, tmp_path / "first")
+    slow = recipe.read_text().replace("steps = 2", "steps = 1\nrate = 1e-12")
+    slow = slow.replace("[backbone]", f'[backbone]\nstart_from = "{start}"')
+    recipe.write_text(slow.replace("blocks = [1]", "blocks = [3]"))
+    deeper = load(train_recipe(recipe, tiles, tmp_path / "second"))
+    assert deeper.manifest.backbone.blocks == 3  # type: ignore[union-attr]
+    image = torch.rand(3, 12, 12)
+    torch.testing.assert_close(
+        deeper.upscale(image, scale=2), load(start).upscale(image, scale=2), atol=2e-3, rtol=0
+    )
 
 
 def test_fine_tuning_starts_from_a_model(recipe: Path, tmp_path: Path) -> None:

@@ -92,13 +92,6 @@ class System:
             return sum(parameter.numel() for parameter in self.build(settings).parameters())
 
 
-def systems_by_kind(*systems: System) -> Mapping[str, System]:
-    """A registry of systems."""
-    by_kind: dict[str, System] = {system.kind: system for system in systems}
-    assert len(by_kind) == len(systems), "two systems of one kind"
-    return by_kind
-
-
 def both_presets(paper: SystemSettings, small: SystemSettings) -> Mapping[SystemPreset, Any]:
     """The two presets that every system has."""
     return {"paper": paper, "small": small}

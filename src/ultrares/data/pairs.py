@@ -1,4 +1,4 @@
-"""Training pairs for a x2 level of a cascade: what a level sees, and what it should make of it."""
+"""Training pairs for a level of a cascade: what a level sees, and what it should make of it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ coarser than its half. A sensor that reduced a broken block would shift the imag
 
 @dataclass(frozen=True)
 class Pair:
-    """A batch for one x2 level.
+    """A batch for one level.
 
     Attributes:
         image: What the level sees, (B, 3, h, w), in [0, 1].
-        target: The truth, (B, 3, 2 * h, 2 * w), in [0, 1].
+        target: The truth, (B, 3, scale * h, scale * w), in [0, 1].
         sensor: The sensor that took the image at the cascade's start.
         depth: How many levels of the cascade made ``image``; 0 if the sensor did.
     """
@@ -59,8 +59,9 @@ def degrade_tiles(tiles: np.ndarray, sensor: SensorModel, factor: int) -> np.nda
 class PairSampler:
     """Draws random crops of tiles, degraded by a mixture of sensors, at a mixture of depths.
 
-    Inputs of depth 1 and 2 are made by the level that is being trained, from an original two and three
-    octaves coarser than the target, because that is what the level meets in a cascade.
+    Inputs of depth 1 and 2 are made by x2 levels from an original one and two octaves coarser than they
+    are, because that is what a level meets in a cascade. The deepest original is 8 times coarser than a tile: a
+    draw that would need a coarser one falls back to less depth.
 
     Args:
         tiles: Shape (N, C, H, W), unsigned 8-bit; at least three bands, the first three RGB.
@@ -71,6 +72,7 @@ class PairSampler:
         any_bands: Share of batches that show three bands drawn with repetition instead of RGB, so that the
             net also serves single bands and bands it has never seen.
         coarser: Share of batches whose truth is the tile reduced by two, a second ground sampling distance.
+        scale: What the level enlarges by, 2 or 4.
 
     Raises:
         RasterError: The tiles are too small for these crops.
@@ -86,22 +88,23 @@ class PairSampler:
         batch: int,
         any_bands: float,
         coarser: float,
+        scale: int = 2,
     ) -> None:
         self._sensors = list(sensors)
         self._shares = np.array(list(sensors.values())) / sum(sensors.values())
         self._depths = np.array(depths) / sum(depths)
         self._crop, self._batch = crop, batch
-        self._any_bands, self._coarser = any_bands, coarser
+        self._any_bands, self._coarser, self._scale = any_bands, coarser, scale
         rows, cols = (side - side % WHOLE for side in tiles.shape[-2:])
         self._check_room(tiles.shape[-2:], min(rows, cols))
         tiles = tiles[..., :rows, :cols]
         halved = degrade_tiles(tiles, self._sensors[0], 2)
         self._truth = (tiles, halved)
         self._coarse = {
-            (which, sensor, depth): degrade_tiles(truth, sensor, 2 ** (depth + 1))
+            (which, sensor, depth): degrade_tiles(truth, sensor, scale * 2**depth)
             for which, truth in enumerate(self._truth)
             for sensor in self._sensors
-            for depth in range(3 - which)
+            for depth in range(self._deepest(which) + 1)
         }
 
     def draw(self, rng: np.random.Generator, level: Level) -> Pair:
@@ -109,8 +112,8 @@ class PairSampler:
         which = int(rng.random() < self._coarser)
         sensor = self._sensors[rng.choice(len(self._sensors), p=self._shares)]
         depth = int(rng.choice(3, p=self._depths))
-        depth = min(depth, 2 - which)
-        factor = 2 ** (depth + 1)
+        depth = min(depth, self._deepest(which))
+        factor = self._scale * 2**depth
         margin = MARGINS[depth]
         side = self._side(depth)
         original, target = self._crops(rng, (which, sensor, depth), side, factor)
@@ -118,8 +121,12 @@ class PairSampler:
         for step in range(depth):
             image = level(image, original, sensor, step)
         inner = slice(margin * 2**depth, margin * 2**depth + self._crop)
-        outer = slice(2 * inner.start, 2 * inner.stop)
+        outer = slice(self._scale * inner.start, self._scale * inner.stop)
         return Pair(image[..., inner, inner], target[..., outer, outer], sensor, depth)
+
+    def _deepest(self, octave: int) -> int:
+        """The deepest draw of a truth that is the tile, or the tile reduced by two."""
+        return 3 - (self._scale.bit_length() - 1) - octave
 
     def _side(self, depth: int) -> int:
         """Side of the original that a crop of this depth starts from, in its own pixels."""
@@ -129,9 +136,12 @@ class PairSampler:
         """Every draw that can happen must find its crop in a tile."""
         octaves = [0] * (self._coarser < 1) + [1] * (self._coarser > 0)
         depths = [depth for depth in range(3) if self._depths[depth]]
-        # A tile reduced by two has no depth 2 left, so a draw of it falls back to depth 1.
-        draws = {(octave, min(depth, 2 - octave)) for octave in octaves for depth in depths}
-        needed = max(self._side(depth) * 2 ** (depth + 1 + octave) for octave, depth in draws)
+        draws = {
+            (octave, min(depth, self._deepest(octave))) for octave in octaves for depth in depths
+        }
+        needed = max(
+            self._side(depth) * self._scale * 2 ** (depth + octave) for octave, depth in draws
+        )
         if usable < needed:
             raise RasterError(
                 f"tiles of {given[1]} x {given[0]} pixels are too small for crops of {self._crop}: "

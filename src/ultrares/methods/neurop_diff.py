@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,12 +42,31 @@ LEVEL = 100
 
 
 @dataclass(frozen=True, eq=False)
-class _Lifted:
-    """A cell's image in groups of bands, the places it is asked for at, and their values before any integral."""
+class _Carried:
+    """A cell's image in groups of bands, the places it is asked for at, and how far their values have come.
 
+    Attributes:
+        cell: Whose.
+        image: In groups of bands.
+        queries: The places.
+        values: Behind the layers of these integrals.
+        integrals: Of the layers passed.
+    """
+
+    cell: GridCell
     image: Tensor
     queries: Queries
     values: Tensor
+    integrals: tuple[Tensor, ...] = ()
+
+    def is_on_the_way(self, cell: GridCell, integrals: Sequence[Tensor]) -> bool:
+        """Whether what is asked for lies at or after it."""
+        known = len(self.integrals)
+        return (
+            self.cell is cell
+            and known <= len(integrals)
+            and all(one is other for one, other in zip(self.integrals, integrals, strict=False))
+        )
 
 
 class NeurOpDiff:
@@ -80,7 +99,7 @@ class NeurOpDiff:
             )
         self.net, self.how, self.prior = net, how, prior
         self.mtf, self.depth, self.autocast, self.device = mtf, depth, autocast, device
-        self._last: tuple[GridCell, _Lifted] | None = None
+        self._last: _Carried | None = None
 
     @property
     def sampled(self) -> bool:
@@ -114,16 +133,18 @@ class NeurOpDiff:
 
     def products(self, cell: GridCell, integrals: Sequence[Tensor]) -> Tensor:
         """What the cell's places add to the next integral, (B, heads, d, d), B images times band groups."""
+        carried = self._carried(cell, integrals)
         with self._precision():
-            return self.net.products(self._lifted(cell).values, self._on_device(integrals))
+            return self.net.products(
+                carried.values, self._on_device(integrals), passed=len(integrals)
+            )
 
     def __call__(self, cell: GridCell, integrals: Sequence[Tensor]) -> Tensor:
         """Return the output pixels, (N, C, H, W): the prior, or a sample a draw."""
-        lifted = self._lifted(cell)
-        queries = lifted.queries
+        carried = self._carried(cell, integrals)
+        queries, values = carried.queries, carried.values
         with self._precision():
-            values = self.net.carry(lifted.values, self._on_device(integrals))
-            prior = self.net.project(values, lifted.image, queries)
+            prior = self.net.project(values, carried.image, queries)
         bands = cell.image.shape[1]
         if not self.sampled:
             return _ungrouped(prior.float(), bands, self.net.bands)
@@ -161,13 +182,19 @@ class NeurOpDiff:
 
         return on
 
-    def _lifted(self, cell: GridCell) -> _Lifted:
-        """The operator's first values of a cell; those of the last cell are kept, for the next pass over it."""
-        if self._last is None or self._last[0] is not cell:
+    def _carried(self, cell: GridCell, integrals: Sequence[Tensor]) -> _Carried:
+        """The operator's values of a cell behind some layers; the last cell's are kept for the next pass over it."""
+        last = self._last
+        if last is None or not last.is_on_the_way(cell, integrals):
             image, queries = self._asked(cell)
             with self._precision():
-                self._last = cell, _Lifted(image, queries, self._lift(image, queries))
-        return self._last[1]
+                last = _Carried(cell, image, queries, self._lift(image, queries))
+        with self._precision():
+            values = self.net.carry(
+                last.values, self._on_device(integrals), passed=len(last.integrals)
+            )
+        self._last = replace(last, values=values, integrals=tuple(integrals))
+        return self._last
 
     def _asked(self, cell: GridCell) -> tuple[Tensor, Queries]:
         """The cell's image in groups of bands, and the centres of its output pixels."""

@@ -51,7 +51,7 @@ from ultrares.types import Backbone
 
 Net = TypeVar("Net", bound=nn.Module)
 
-Role = Literal["backbone", "pyramid", "details", "denoiser"]
+Role = Literal["backbone", "backbone_x4", "pyramid", "details", "denoiser"]
 """What a network is for."""
 
 OWN_KINDS = ("wavelet-residual", "bicubic", "foreign")
@@ -147,7 +147,8 @@ class Manifest(_Section):
     """Everything about a saved model except its numbers.
 
     ``levels`` counts the weight sets: 1 is shared by all levels of a cascade (``reuse``), more belong to
-    one level each, the last to all that follow (``progressive``). ``effective_pixel`` says by scale at which
+    one level each, the last to all that follow (``progressive``). ``backbone_x4`` makes the last two levels of a
+    conditional mean at once where there is no reference. ``effective_pixel`` says by scale at which
     pixel size, in output pixels, half of the true contrast was left on imagery that was not trained on.
     """
 
@@ -156,6 +157,7 @@ class Manifest(_Section):
     method: Literal["wavediffur", "csp-wavediffur"] = "wavediffur"
     levels: Annotated[int, Field(ge=1, le=7)] = 1
     backbone: BackboneConfig
+    backbone_x4: BackboneConfig | None = None
     pyramid: PyramidConfig | None = None
     details: DetailsConfig | None = None
     denoiser: DenoiserConfig | None = None
@@ -166,17 +168,35 @@ class Manifest(_Section):
     sha256: str | None = None
     effective_pixel: dict[int, float] = Field(default_factory=dict)
 
+    @field_validator("backbone_x4")
+    @classmethod
+    def _is_ours(cls, config: BackboneConfig | None) -> BackboneConfig | None:
+        if config is not None and config.kind != "wavelet-residual":
+            raise ValueError(f"must be of kind 'wavelet-residual', not {config.kind!r}")
+        return config
+
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A manifest and the solvers that its weights make, one per weight set."""
+    """A manifest and the solvers that its weights make.
+
+    Attributes:
+        manifest: What the model is.
+        solvers: Of one level, one per weight set.
+        x4: Of two levels at once, without denoiser or reference; None if there is none.
+    """
 
     manifest: Manifest
     solvers: tuple[WaveDiffUR, ...]
+    x4: WaveDiffUR | None = None
 
 
-def build_backbone(config: BackboneConfig) -> nn.Module | None:
+def build_backbone(config: BackboneConfig, *, scale: int = 2) -> nn.Module | None:
     """The network of a backbone, with fresh weights; None if it has none.
+
+    Args:
+        config: Its kind and size.
+        scale: What ours enlarges by; systems say so in their settings.
 
     Raises:
         ModelError: It is somebody else's, which a model folder does not hold.
@@ -189,7 +209,7 @@ def build_backbone(config: BackboneConfig) -> nn.Module | None:
         return None
     if config.settings is not None:
         return SYSTEMS[config.kind].build(config.settings)
-    return WaveletResidualNet(width=config.width, blocks=config.blocks)
+    return WaveletResidualNet(width=config.width, blocks=config.blocks, scale=scale)
 
 
 def build_denoiser(config: DenoiserConfig) -> DenoiserUNet:
@@ -228,7 +248,7 @@ def save_model(
     Args:
         folder: Created if needed; existing files are replaced.
         manifest: Description; counts and checksum are filled in here.
-        nets: The networks of each weight set by their role: backbone, pyramid, details, denoiser.
+        nets: The networks of each weight set by their role (:data:`Role`).
         card: The model card, Markdown.
     """
     manifest = manifest.model_copy(update={"levels": len(nets)})
@@ -247,7 +267,8 @@ def load_model(folder: Path, *, autocast: bool, device: str = "cpu") -> SavedMod
         _load_solver(_Weights(manifest, state, level, folder, device), autocast=autocast)
         for level in range(manifest.levels)
     ]
-    return SavedModel(manifest, tuple(solvers))
+    last = _Weights(manifest, state, manifest.levels - 1, folder, device)
+    return SavedModel(manifest, tuple(solvers), _load_x4(last, autocast=autocast))
 
 
 def read_weights(
@@ -327,6 +348,18 @@ def _load_solver(weights: _Weights, *, autocast: bool) -> WaveDiffUR:
     solver = CSPWaveDiffUR(backbone, parts, prior, device=weights.device)
     unused = manifest.details is not None and not manifest.details.used
     return solver.with_parts("model-1") if unused else solver
+
+
+def _load_x4(weights: _Weights, *, autocast: bool) -> WaveDiffUR | None:
+    config = weights.manifest.backbone_x4
+    if config is None:
+        return None
+    net = build_backbone(config, scale=4)
+    assert isinstance(net, WaveletResidualNet)
+    backbone = WaveletResidualBackbone(
+        weights.fill(net, "backbone_x4"), name=weights.manifest.name, autocast=autocast
+    )
+    return WaveDiffUR(backbone, device=weights.device, scale=4)
 
 
 def _load_backbone(weights: _Weights, *, autocast: bool) -> Backbone:

@@ -38,6 +38,13 @@ class CrossScaleBlock(nn.Module):
         self.dilation = ProgressiveDilation(width)
         self.reach = self.attention.reach + ProgressiveDilation.REACH
 
+    def start_as_identity(self) -> None:
+        """Leave features as they are until trained otherwise."""
+        silence(self.aligned)
+        last = self.feed_forward[-1]
+        assert isinstance(last, nn.Conv2d)
+        silence(last)
+
     def forward(self, features: Tensor, reference: Tensor) -> Tensor:
         """Refine ``features`` (B, width, h, w) by ``reference`` of the same shape."""
         features = features + self.attention(features, reference) + self.aligned(reference)
@@ -74,6 +81,9 @@ class CrossScalePyramid(nn.Module):
         self.blocks = nn.ModuleList(
             CrossScaleBlock(width, heads=heads, window=window) for _ in range(blocks)
         )
+        for block in self.blocks[1:]:
+            assert isinstance(block, CrossScaleBlock)
+            block.start_as_identity()
         self.halo = REACH + FOLD * (1 + blocks * (window - 1 + ProgressiveDilation.REACH))
         self.coherent_gate = nn.Conv2d(8 * bands, 4 * bands, 1)
         silence(self.coherent_gate)

@@ -7,6 +7,7 @@ handed in, so that a tile of a scene can be computed with the sums of the whole 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -246,20 +247,23 @@ class NeuralOperator(nn.Module):
         detail = rearrange(said, "b (h w) c -> b c h w", h=shape[0])
         return bilinear(image, queries) + detail.float()
 
-    def carry(self, values: Tensor, integrals: list[Tensor]) -> Tensor:
-        """Lifted values through as many layers as there are integrals."""
+    def carry(self, values: Tensor, integrals: Sequence[Tensor], *, passed: int = 0) -> Tensor:
+        """Lifted values through as many layers as there are integrals; ``passed`` are behind them already."""
+        onward = list(zip(self.layers, integrals, strict=False))[passed:]
+        if not onward:
+            return values
         carried = []
         for part in by_places(values):
-            for layer, integral in zip(self.layers, integrals, strict=False):
+            for layer, integral in onward:
                 part = layer(part, integral)
             carried.append(part)
         return torch.cat(carried, dim=1)
 
-    def products(self, values: Tensor, integrals: list[Tensor]) -> Tensor:
+    def products(self, values: Tensor, integrals: Sequence[Tensor], *, passed: int = 0) -> Tensor:
         """What lifted values add to the integral of the layer after those whose integrals are known."""
         layer = self.layers[len(integrals)]
         assert isinstance(layer, GalerkinBlock)
-        return layer.products(self.carry(values, integrals))
+        return layer.products(self.carry(values, integrals, passed=passed))
 
     def integrals(self, values: Tensor, *, shared: bool = False) -> list[Tensor]:
         """The integrals of all layers over lifted values (B, N, width), (B, heads, d, d) each.

@@ -1,4 +1,4 @@
-"""Train the x2 backbone for its place in a cascade."""
+"""Train the x2 backbone for its place in a cascade, and the x4 backbone that can end one."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
 from ultrares.training.losses import image_loss
 from ultrares.training.recipe import DataSection, Stage
-from ultrares.training.start import start_from
+from ultrares.training.start import start_from, start_with
+
+NEW_LAYERS = ("trunk.",)
+"""What a deeper network than that of ``start_from`` has more: blocks that begin as the identity."""
 
 
-def pair_sampler(tiles: np.ndarray, settings: DataSection) -> PairSampler:
+def pair_sampler(tiles: np.ndarray, settings: DataSection, *, scale: int = 2) -> PairSampler:
     """Build the sampler that a recipe's data section describes."""
     return PairSampler(
         tiles,
@@ -32,6 +35,7 @@ def pair_sampler(tiles: np.ndarray, settings: DataSection) -> PairSampler:
         batch=settings.batch,
         any_bands=settings.any_bands,
         coarser=settings.coarser,
+        scale=scale,
     )
 
 
@@ -48,9 +52,9 @@ def cascade_level(
         return back_project(fine.float(), original, sensor, 2 ** (depth + 1), iterations=1)
 
 
-def enlarged(image: Tensor) -> Tensor:
-    """The bicubic enlargement that an image (B, C, h, w) is compared by, (B, C, 2 * h, 2 * w)."""
-    return F.interpolate(image, scale_factor=2, mode="bicubic", antialias=True)
+def enlarged(image: Tensor, scale: int = 2) -> Tensor:
+    """The bicubic enlargement that an image (B, C, h, w) is compared by, (B, C, scale * h, scale * w)."""
+    return F.interpolate(image, scale_factor=scale, mode="bicubic", antialias=True)
 
 
 def _psnr(estimate: Tensor, truth: Tensor) -> float:
@@ -64,37 +68,58 @@ def train_backbone(
     folder: Path,
     autocast: bool,
     execution: Execution | None = None,
+    before: WaveletResidualNet | None = None,
 ) -> WaveletResidualNet:
-    """Train the network of a recipe's backbone stage on tiles (N, C, H, W) of unsigned 8-bit."""
+    """Train the network of a recipe's backbone stage on tiles (N, C, H, W) of unsigned 8-bit.
+
+    Args:
+        stage: Size, imagery, schedule.
+        tiles: What to train on.
+        folder: Where checkpoint, log and previews are kept.
+        autocast: Whether to compute in bfloat16.
+        execution: Where to compute.
+        before: The trained x2 network, which makes the deeper inputs of a x4 network, and whose layers it
+            starts with. Without one a x2 network is trained, on deeper inputs of its own.
+    """
     torch.manual_seed(stage.seed)
-    net = WaveletResidualNet(width=stage.net.width, blocks=stage.net.blocks[0])
-    start_from(net, "backbone", stage.start_from)
-    sampler = pair_sampler(tiles, stage.data)
+    scale = 2 if before is None else 4
+    net = WaveletResidualNet(width=stage.net.width, blocks=stage.net.blocks[0], scale=scale)
+    if before is None:
+        start_from(net, "backbone", stage.start_from, fresh=NEW_LAYERS)
+    else:
+        misfit = start_with(net, before.state_dict(), fresh=(*NEW_LAYERS, "head."))
+        assert misfit is None, misfit
+    sampler = pair_sampler(tiles, stage.data, scale=scale)
 
     def estimated(model: nn.Module, rng: np.random.Generator) -> tuple[Pair, Tensor]:
         assert isinstance(model, WaveletResidualNet)
         backbone = WaveletResidualBackbone(model, autocast=autocast)
         device = model.head.weight.device
+        earlier = backbone
+        if before is not None:
+            earlier = WaveletResidualBackbone(before.to(device), autocast=autocast)
 
         def level(image: Tensor, original: Tensor, sensor: SensorModel, depth: int) -> Tensor:
-            return cascade_level(backbone, image.to(device), original.to(device), sensor, depth)
+            return cascade_level(earlier, image.to(device), original.to(device), sensor, depth)
 
         pair = sampler.draw(rng, level).to(device)
         estimate = backbone(pair.image, mtf=pair.sensor.mtf, depth=pair.depth)
         if isinstance(pair.sensor, Box):
             # The projection that inference ends with: the net need not learn what is known.
-            estimate = back_project(estimate, pair.image, pair.sensor, 2)
+            estimate = back_project(estimate, pair.image, pair.sensor, scale)
         return pair, estimate
 
     def loss(model: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         pair, estimate = estimated(model, rng)
-        gain = _psnr(estimate.detach(), pair.target) - _psnr(enlarged(pair.image), pair.target)
+        gain = _psnr(estimate.detach(), pair.target) - _psnr(
+            enlarged(pair.image, scale), pair.target
+        )
         name = f"dB over bicubic, {pair.sensor.name}, depth {pair.depth}"
         return image_loss(estimate, pair.target, stage.loss), {name: gain}
 
     def preview(model: nn.Module, rng: np.random.Generator) -> dict[str, Tensor]:
         pair, estimate = estimated(model, rng)
-        return {"input": enlarged(pair.image), "estimate": estimate, "truth": pair.target}
+        return {"input": enlarged(pair.image, scale), "estimate": estimate, "truth": pair.target}
 
     trained = optimise(
         net,

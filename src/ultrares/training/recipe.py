@@ -379,12 +379,30 @@ class Recipe(_AnyRecipe):
 
     backbone: Stage
     restoration: RestorationStage | None = None
+    backbone_x4: Stage | None = None
+    """A backbone that makes the last two levels at once, where there is no reference. It starts with the layers
+    of the x2 backbone, of whose width it has to be."""
     denoiser: DenoiserStage
 
-    @field_validator("backbone")
+    @field_validator("backbone", "backbone_x4")
     @classmethod
-    def _backbone_has_one_run(cls, stage: Stage) -> Stage:
-        return _with_blocks(stage, 1)
+    def _backbone_has_one_run(cls, stage: Stage | None) -> Stage | None:
+        return None if stage is None else _with_blocks(stage, 1)
+
+    @model_validator(mode="after")
+    def _x4_can_start(self) -> Self:
+        stage = self.backbone_x4
+        if stage is None:
+            return self
+        if stage.start_from is not None:
+            raise ValueError("backbone_x4 starts with the x2 backbone: leave its start_from out")
+        (ours,), (theirs,) = stage.net.blocks, self.backbone.net.blocks
+        if stage.net.width != self.backbone.net.width or ours < theirs:
+            raise ValueError(
+                f"backbone_x4 starts with the x2 backbone: its net needs width {self.backbone.net.width} and "
+                f"{theirs} blocks or more"
+            )
+        return self
 
     @field_validator("denoiser")
     @classmethod

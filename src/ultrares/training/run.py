@@ -23,6 +23,7 @@ from ultrares.methods.saved import (
     save_model,
 )
 from ultrares.methods.saved_operator import save_operator
+from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.training.backbone_stage import pair_sampler, train_backbone
 from ultrares.training.denoiser_stage import means_of_backbone, train_denoiser
 from ultrares.training.execution import Execution
@@ -33,6 +34,7 @@ from ultrares.training.recipe import (
     AnyRecipe,
     OperatorRecipe,
     Recipe,
+    Stage,
     TilesSection,
     find_recipe,
     read_any_recipe,
@@ -180,6 +182,17 @@ def _train(
             "details": restorer.details,
         }
         draw = means_of_restorer(restorer, reference_sampler(around, recipe.denoiser.data))
+    if recipe.backbone_x4 is not None:
+        before = roles["backbone"]
+        assert isinstance(before, WaveletResidualNet)
+        roles["backbone_x4"] = train_backbone(
+            recipe.backbone_x4,
+            tiles_of(recipe.backbone_x4.data).pixels,
+            folder=out / "backbone_x4",
+            autocast=autocast,
+            execution=execution,
+            before=before,
+        ).eval()
     denoiser, bands = train_denoiser(
         recipe.denoiser, draw, folder=out / "denoiser", autocast=autocast, execution=execution
     )
@@ -194,11 +207,8 @@ def _manifest(recipe: Recipe, file: str, bands: ResidualBands) -> Manifest:
     return Manifest(
         name=recipe.name,
         method="csp-wavediffur" if sizes else "wavediffur",
-        backbone=BackboneConfig(
-            kind="wavelet-residual",
-            width=recipe.backbone.net.width,
-            blocks=recipe.backbone.net.blocks[0],
-        ),
+        backbone=_backbone(recipe.backbone),
+        backbone_x4=None if recipe.backbone_x4 is None else _backbone(recipe.backbone_x4),
         pyramid=PyramidConfig(width=sizes.width, heads=sizes.heads, blocks=sizes.blocks)
         if sizes
         else None,
@@ -210,6 +220,11 @@ def _manifest(recipe: Recipe, file: str, bands: ResidualBands) -> Manifest:
         trained_on=recipe.trained_on,
         recipe=file,
     )
+
+
+def _backbone(stage: Stage) -> BackboneConfig:
+    (blocks,) = stage.net.blocks
+    return BackboneConfig(kind="wavelet-residual", width=stage.net.width, blocks=blocks)
 
 
 def _details(recipe: Recipe) -> DetailsConfig | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from torch import Tensor, nn
@@ -51,13 +52,17 @@ def start_encoder_from(encoder: nn.Module, name: str | None) -> None:
     encoder.load_state_dict({key: saved[key] for key in own})
 
 
-def start_from(net: nn.Module, role: AnyRole, name: str | None) -> None:
+def start_from(
+    net: nn.Module, role: AnyRole, name: str | None, *, fresh: tuple[str, ...] = ()
+) -> None:
     """Fill a network with the weights of a saved model; of several weight sets, the first.
 
     Args:
         net: Updated in place; left alone if there is no name.
         role: Which network of the model.
         name: A name from ``ultrares models``, a folder or a hub id; None to keep fresh weights.
+        fresh: Beginnings of names of weights that stay fresh where the model has none of them, or has some
+            of another size.
 
     Raises:
         ModelError: There is no such model, or its network is not of the size that the recipe says.
@@ -70,16 +75,40 @@ def start_from(net: nn.Module, role: AnyRole, name: str | None) -> None:
             f"start_from {name!r}: this model has no {role} with weights to start from; "
             f"remove start_from from the {role} of the recipe"
         )
+    misfit = start_with(net, saved, fresh=fresh)
+    if misfit is not None:
+        raise ModelError(
+            f"start_from {name!r}: its {role} is of another size than net in the recipe ({misfit}): give net the "
+            f"sizes that `ultrares info {name}` shows"
+        )
+
+
+def start_with(
+    net: nn.Module, saved: Mapping[str, Tensor], *, fresh: tuple[str, ...] = ()
+) -> str | None:
+    """Fill a network with weights by their names.
+
+    Args:
+        net: Updated in place, if they fit.
+        saved: The weights.
+        fresh: As for :func:`start_from`.
+
+    Returns:
+        What does not fit, in words; None if all does.
+    """
     own = net.state_dict()
+    filled = {}
     for key in sorted(own.keys() | saved.keys()):
         here, there = own.get(key), saved.get(key)
-        if here is None or there is None or here.shape != there.shape:
+        if here is not None and there is not None and here.shape == there.shape:
+            filled[key] = there
+        elif here is not None and key.startswith(fresh):
+            filled[key] = here
+        else:
             sizes = [
                 "nothing" if value is None else " x ".join(map(str, value.shape))
                 for value in (there, here)
             ]
-            raise ModelError(
-                f"start_from {name!r}: its {role} is of another size than net in the recipe ({key} is "
-                f"{sizes[0]} there and {sizes[1]} here): give net the sizes that `ultrares info {name}` shows"
-            )
-    net.load_state_dict(saved)
+            return f"{key} is {sizes[0]} there and {sizes[1]} here"
+    net.load_state_dict(filled)
+    return None
