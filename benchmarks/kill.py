@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,12 +69,36 @@ class Task:
 
     @property
     def digest(self) -> str:
-        """A hash of the target."""
-        return hashlib.blake2s(self.target.read_bytes()).hexdigest()
+        """A hash of the target; of a Zarr, of the names and bytes of all its files."""
+        if self.target.is_file():
+            return hashlib.blake2s(self.target.read_bytes()).hexdigest()
+        found = hashlib.blake2s()
+        for path in sorted(path for path in self.target.rglob("*") if path.is_file()):
+            content = hashlib.blake2s(path.read_bytes()).hexdigest()
+            found.update(f"{path.relative_to(self.target)} {content}\n".encode())
+        return found.hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the target."""
+        if self.target.is_file():
+            return self.target.stat().st_size
+        return sum(path.stat().st_size for path in self.target.rglob("*") if path.is_file())
+
+    def look(self) -> None:
+        """Read from the target, if it is there: what has its name must be whole."""
+        if self.target.is_file():
+            with rasterio.open(self.target) as dataset:
+                dataset.checksum(1)
+        elif self.target.exists() and not (self.target / "zarr.json").is_file():
+            sys.exit(f"{self.target.name} is there and is no Zarr")
 
     def clean(self) -> None:
         """Remove the target; its folder must be gone already."""
-        self.target.unlink()
+        if self.target.is_file():
+            self.target.unlink()
+        else:
+            shutil.rmtree(self.target)
         rest = [path.name for path in self.target.parent.iterdir() if path.name[0] == "."]
         if rest:
             sys.exit(f"left behind: {rest}")
@@ -95,9 +120,7 @@ def killed(task: Task, chance: random.Random, seconds: float) -> tuple[int, str]
             process.kill()
             process.communicate()
             kills += 1
-            if task.target.exists():
-                with rasterio.open(task.target) as dataset:
-                    dataset.checksum(1)
+            task.look()
             if chance.random() < 0.4:
                 continue
         else:
@@ -122,17 +145,18 @@ def main(
     model: Annotated[str, typer.Option(help="Model.")] = "bicubic",
     tile: Annotated[int, typer.Option(help="Side of a tile in output pixels.")] = 512,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+    product: Annotated[str, typer.Option(help="Ending of the target: tif or zarr.")] = "tif",
 ) -> None:
     """Print a line per trial; exit 1 if a file differs."""
     chance, different = random.Random(seed), 0
     with tempfile.TemporaryDirectory() as folder:
-        scene, target = Path(folder, "scene.tif"), Path(folder, "fine.tif")
+        scene, target = Path(folder, "scene.tif"), Path(folder, f"fine.{product}")
         cut(scene, side)
         task = Task(scene, target, model, scale, tile)
         start = time.monotonic()
         task.finish()
         seconds, truth = time.monotonic() - start, task.digest
-        size = target.stat().st_size
+        size = task.size
         print(f"uninterrupted: {seconds:.1f} s, {size / 1e6:.1f} MB\n")
         task.clean()
         header("trial", "kills", "tiles there at the end", "bytes")
@@ -154,6 +178,11 @@ def there(said: str) -> str:
     return lines[0].partition("resuming: ")[2].removesuffix(" are there") if lines else "none"
 
 
+def last_line(said: str) -> str:
+    """What a command said last; a Zarr's shards may all be smaller than a limit, and nothing is wrong."""
+    return (said.strip().splitlines() or ["nothing"])[-1]
+
+
 def full_disk(task: Task, truth: str, size: int) -> int:
     """A disk without room for tiles, and one without room for the product; then there is room."""
     print()
@@ -161,7 +190,7 @@ def full_disk(task: Task, truth: str, size: int) -> int:
     different = 0
     for limit in (200, 100_000, size // 3, size - 1000):
         with task.start(limit) as process:
-            said = process.communicate(timeout=TIMEOUT)[1].strip().splitlines()[-1]
+            said = last_line(process.communicate(timeout=TIMEOUT)[1])
         task.finish()
         same = task.digest == truth
         different += not same
@@ -180,13 +209,13 @@ def full_tmpfs(task: Task, truth: str, size: int, place: Path) -> int:
     print()
     header("room", "status", "what was said", "bytes after going on")
     different = 0
-    there = Task(task.scene, place / "fine.tif", task.model, task.scale, task.tile)
+    there = Task(task.scene, place / task.target.name, task.model, task.scale, task.tile)
     try:
         for room in (size // 3, size, 3 * size // 2):
             resize = ["mount", "-o", f"remount,size={room}", place]
             subprocess.run(resize, check=True)
             with there.start() as process:
-                said = process.communicate(timeout=TIMEOUT)[1].strip().splitlines()[-1]
+                said = last_line(process.communicate(timeout=TIMEOUT)[1])
             subprocess.run(["mount", "-o", f"remount,size={4 * size}", place], check=True)
             there.finish()
             same = there.digest == truth

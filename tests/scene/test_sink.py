@@ -245,6 +245,50 @@ def test_no_size_passes_for_one_without_tiles(tmp_path: Path, shape: tuple[int, 
     assert cog_validate(str(tmp_path / "out.tif"), quiet=True) == (True, [], [])
 
 
+HOLES = [
+    # nodata, what invalid pixels hold, whether the profile has a mask, type
+    (0.0, 0, False, "uint16"),
+    (65535.0, 65535, False, "uint16"),
+    (-9999.0, -9999, False, "int16"),
+    (float("nan"), float("nan"), False, "float32"),
+    (None, 0, True, "uint8"),
+    # Not what nothing is read as, so it has to be stored.
+    (None, 7, True, "uint8"),
+]
+
+
+@pytest.mark.parametrize(("nodata", "value", "masked", "dtype"), HOLES)
+def test_what_lacks_data_takes_no_room_and_is_read_as_it_was(
+    tmp_path: Path, nodata: float | None, value: float, *, masked: bool, dtype: str
+) -> None:
+    """Data in two opposite corners of five by six tiles: between them, and in a whole row, there is nothing."""
+    profile = replace(
+        BASE, shape=Shape(2560, 3000), bands=(BandProfile(nodata=nodata),) * 2, tags={},
+        masked=masked, dtype=np.dtype(dtype),
+    )  # fmt: skip
+    array = np.full((2, *profile.shape), value, profile.dtype)
+    valid = np.zeros(array.shape, bool)
+    for rows, cols in ((slice(0, 500), slice(0, 700)), (slice(1536, 2560), slice(2048, 3000))):
+        array[:, rows, cols] = RNG.integers(8, 100, array[:, rows, cols].shape)
+        valid[:, rows, cols] = True
+    store(tmp_path / "out.tif", profile, array, valid, side=512)
+    assert cog_validate(str(tmp_path / "out.tif"), quiet=True) == (True, [], [])
+    with RasterSource(tmp_path / "out.tif") as result:
+        found, lasting = result.read(whole(result.shape))
+    np.testing.assert_array_equal(found, array)
+    assert np.array_equal(lasting, valid)
+    with rasterio.open(tmp_path / "out.tif") as result:
+        assert result.tags(1)["STATISTICS_VALID_PERCENT"].startswith("17.2")
+        assert float(result.tags(1)["STATISTICS_MINIMUM"]) == array[0][valid[0]].min()
+        # Blocks that are not there have no place in the file.
+        there = [
+            result.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=1)
+            for row in range(5)
+            for col in range(6)
+        ]
+    assert (None in there) == (value != 7)
+
+
 def test_an_exception_leaves_nothing(tmp_path: Path) -> None:
     def fail_half_way() -> None:
         with CogSink(tmp_path / "out.tif", BASE) as sink:

@@ -33,7 +33,7 @@ from ultrares.scene.profile import SceneProfile, Tags
 from ultrares.scene.source import raster_window
 from ultrares.scene.staging import Staging, sync, unwritable
 from ultrares.scene.statistics import Statistics, Tally, tallies_of
-from ultrares.scene.tile_file import BLOCK, encode, mosaic, note_of
+from ultrares.scene.tile_file import BLOCK, HOLE, encode, is_hole, mosaic, note_of
 from ultrares.scene.zarr_sink import check_folder, storable
 from ultrares.types import Shape, Window
 
@@ -153,7 +153,13 @@ class CogSink:
         """What each band's valid pixels are like, of all that is stored; None where there is none."""
         for window in sorted(self.finished - self._counted):
             # An earlier run made it, and noted what it counted.
-            self._count(window, tallies_of(json.loads(note_of(self._held.path(window)))))
+            path = self._held.path(window)
+            counted = (
+                [Tally() for _ in self._profile.bands]
+                if is_hole(path)
+                else tallies_of(json.loads(note_of(path)))
+            )
+            self._count(window, counted)
         return [tally.statistics() for tally in self._tallies]
 
     @property
@@ -168,9 +174,20 @@ class CogSink:
         tallies = [Tally() for _ in self._profile.bands]
         for tally, band, usable in zip(tallies, array, valid, strict=True):
             tally.add(band, usable)
-        data = encode(array, mask, json.dumps([tally.terms() for tally in tallies]))
+        data = HOLE
+        if not self._is_hole(array, valid):
+            data = encode(array, mask, json.dumps([tally.terms() for tally in tallies]))
         self._guarded(lambda: self._held.store(window, data, mark))
         self._count(window, tallies)
+
+    def _is_hole(self, array: np.ndarray, valid: np.ndarray) -> bool:
+        """Whether a file that stores nothing there would show just these pixels."""
+        if valid.any():
+            return False
+        empty = storable(self._profile.nodata, self._profile.dtype)
+        if empty is not None and np.isnan(empty):
+            return bool(np.isnan(array).all())
+        return bool((array == (0 if empty is None else empty)).all())
 
     def _count(self, window: Window, tallies: Sequence[Tally]) -> None:
         """Add to the statistics what a window holds, which may be stored more than once."""
@@ -294,7 +311,8 @@ class CogSink:
         whole, counted = (self._held.folder / name for name in ("mosaic.vrt", "counted.vrt"))
         _add_statistics(self._template, counted, self.statistics if self._own_items() else [])
         windows = sorted(self._held.finished)
-        mosaic(counted, ((each, self._held.path(each)) for each in windows), whole)
+        pieces = ((each, self._held.path(each)) for each in windows)
+        mosaic(counted, (piece for piece in pieces if not is_hole(piece[1])), whole)
         rasterio.shutil.copy(
             whole,
             self._cog,
@@ -306,6 +324,8 @@ class CogSink:
             overview_resampling="average",
             copy_src_mdd="auto" if self._own_items() else "yes",
             bigtiff="if_safer",
+            # Blocks without data take no room and no time; they are read as what lacks data.
+            sparse_ok=True,
             num_threads="all_cpus",
         )
 

@@ -25,6 +25,9 @@ Piece = tuple[Window, Path]
 """A window, and the file of its pixels."""
 
 
+HOLE = b""
+"""The file of a tile where there is nothing: it is neither packed nor shown, and what shows no tile is empty."""
+
 _NOTE = "ULTRARES_NOTE"
 
 
@@ -61,6 +64,11 @@ def encode(array: np.ndarray, valid: np.ndarray | None = None, note: str = "") -
             if valid is not None:
                 dataset.write_mask(valid.astype(np.uint8) * np.uint8(255))
         return memory.read()
+
+
+def is_hole(path: Path) -> bool:
+    """Whether a tile's file says that there is nothing."""
+    return path.stat().st_size == len(HOLE)
 
 
 def note_of(path: Path) -> str:
@@ -102,7 +110,7 @@ def mosaic(template: Path, pieces: Iterable[Piece], path: Path) -> None:
 
     Args:
         template: A virtual raster with the size, the bands and all metadata of the whole.
-        pieces: In rows of equal height without gaps, sorted.
+        pieces: In rows of equal height, sorted; between them the whole shows no data.
         path: Where it is written; those of the rows go beside it.
     """
     root = ElementTree.parse(template).getroot()
@@ -119,10 +127,12 @@ def mosaic(template: Path, pieces: Iterable[Piece], path: Path) -> None:
 
 
 def _bare(whole: Element, shape: Shape) -> Element:
-    """A virtual raster with the bands of another and nothing that is said about them."""
+    """A virtual raster with the bands of another and nothing that is said about them but what lacks data."""
     root = Element("VRTDataset", rasterXSize=str(shape.width), rasterYSize=str(shape.height))
     for band in whole.findall("VRTRasterBand"):
-        SubElement(root, "VRTRasterBand", band.attrib)
+        bare = SubElement(root, "VRTRasterBand", band.attrib)
+        # What is seen where it shows nothing.
+        bare.extend(copy.deepcopy(found) for found in band.findall("NoDataValue"))
     mask = whole.find("MaskBand")
     if mask is not None:
         SubElement(SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
