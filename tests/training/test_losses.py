@@ -35,6 +35,12 @@ def test_ssim_is_that_of_skimage() -> None:
     assert ssim(estimate.float(), truth.float()).item() == pytest.approx(expected, abs=1e-5)
 
 
+def test_the_squared_error_is_weighted() -> None:
+    estimate, truth = _images(1, 3, 16, 16)
+    expected = 10 * F.mse_loss(estimate, truth)
+    assert torch.equal(image_loss(estimate, truth, LossSection(pixel=0, squared=10)), expected)
+
+
 def test_ssim_of_flat_images_is_their_luminance_term() -> None:
     dark, light = torch.full((1, 1, 16, 16), 0.2), torch.full((1, 1, 16, 16), 0.6)
     expected = (2 * 0.2 * 0.6 + 1e-4) / (0.04 + 0.36 + 1e-4)
@@ -118,7 +124,9 @@ def test_presets_are_sums_of_their_terms(preset: Preset, smoothness: float | Non
 def test_numbers_take_the_place_of_a_presets() -> None:
     section = LossSection(preset="paper", smoothness=0.01, variation="absolute")
     assert (section.structure, section.bands, section.smoothness) == (1.0, 0.1, 0.01)
-    with pytest.raises(ValidationError, match="at least one of pixel, structure and bands"):
+    with pytest.raises(
+        ValidationError, match="at least one of pixel, squared, structure and bands"
+    ):
         LossSection(pixel=0)
     with pytest.raises(ValidationError, match="preset"):
         LossSection.model_validate({"preset": "best"})

@@ -98,12 +98,11 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     assert (resumed / CONFIG).read_text() == (straight / CONFIG).read_text()
 
 
-def test_a_restoration_makes_algorithm_2(recipe: Path, tmp_path: Path) -> None:
+def _with_references(recipe: Path, tmp_path: Path, net: str) -> Path:
+    """Give a recipe a restoration stage, and return imagery with references."""
     head, denoiser = recipe.read_text().split("\n[denoiser]\n")
     restoration = SECTION.format(stage="restoration", depths=[0.5, 0.3, 0.2], blocks=[1])
-    restoration = restoration.replace(
-        "width = 8\nblocks = [1]", "width = 12\nheads = 3\ndetail_width = 12\ndetail_heads = 3"
-    )
+    restoration = restoration.replace("width = 8\nblocks = [1]", net)
     references = "references = { places = '(.)_\\d+\\.tif' }\n"
     restoration = restoration.replace("[restoration.net]", references + "[restoration.net]")
     denoiser = denoiser.replace("[denoiser.net]", references + "[denoiser.net]")
@@ -112,6 +111,14 @@ def test_a_restoration_makes_algorithm_2(recipe: Path, tmp_path: Path) -> None:
     image = tiles / "a.tif"
     for name in ("a_2018.tif", "a_2020.tif"):
         (tiles / name).write_bytes(image.read_bytes())
+    return tiles
+
+
+SMALL_RESTORATION = "width = 12\nheads = 3\ndetail_width = 12\ndetail_heads = 3"
+
+
+def test_a_restoration_makes_algorithm_2(recipe: Path, tmp_path: Path) -> None:
+    tiles = _with_references(recipe, tmp_path, SMALL_RESTORATION)
     folder = train_recipe(recipe, tiles, tmp_path / "out", steps=2)
     model = load(folder)
     assert model.manifest.method == "csp-wavediffur"
@@ -120,6 +127,32 @@ def test_a_restoration_makes_algorithm_2(recipe: Path, tmp_path: Path) -> None:
     pixels = torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8)
     fine = model.upscale(pixels, scale=2, mode="perceptual")
     assert torch.equal(fine.double().view(3, 16, 2, 16, 2).mean((2, 4)), pixels.double())
+
+
+def test_a_pyramid_starts_from_a_shallower_one_and_needs_no_details(
+    recipe: Path, tmp_path: Path
+) -> None:
+    """After a step of no rate to speak of, its new blocks do almost nothing."""
+    tiles = _with_references(recipe, tmp_path, SMALL_RESTORATION)
+    start = train_recipe(recipe, tiles, tmp_path / "first", steps=2)
+    text = recipe.read_text().replace("steps = 2", "steps = 1\nrate = 1e-12")
+    for stage in ("backbone", "restoration", "denoiser"):
+        text = text.replace(f"[{stage}]", f'[{stage}]\nstart_from = "{start}"')
+    recipe.write_text(
+        text.replace(SMALL_RESTORATION, "width = 12\nheads = 3\nblocks = 3\ndetail_width = 0")
+    )
+    folder = train_recipe(recipe, tiles, tmp_path / "second")
+    state = load_file(folder / WEIGHTS)
+    assert {key.split(".")[1] for key in state} == {"backbone", "pyramid", "denoiser"}
+    deeper, before = load(folder), load(start).with_parts("model-1")
+    assert deeper.manifest.details is None  # type: ignore[union-attr]
+    image, reference = torch.rand(3, 16, 16), torch.rand(3, 32, 32)
+    fine, plain = (model.upscale(image, scale=2, reference=reference) for model in (deeper, before))
+    torch.testing.assert_close(fine, plain, atol=2e-3, rtol=0)
+    # Heads are not a depth: what was learnt by some means nothing to others.
+    recipe.write_text(text.replace("heads = 3\ndetail_width", "heads = 4\ndetail_width"))
+    with pytest.raises(ModelError, match="its pyramid is of another size"):
+        train_recipe(recipe, tiles, tmp_path / "third")
 
 
 def test_a_x4_backbone_starts_with_the_x2_one(recipe: Path, tmp_path: Path) -> None:

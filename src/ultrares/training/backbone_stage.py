@@ -87,7 +87,10 @@ def train_backbone(
     if before is None:
         start_from(net, "backbone", stage.start_from, fresh=NEW_LAYERS)
     else:
-        misfit = start_with(net, before.state_dict(), fresh=(*NEW_LAYERS, "head."))
+        layers = {
+            key: value for key, value in before.state_dict().items() if not key.startswith("head.")
+        }
+        misfit = start_with(net, layers, fresh=(*NEW_LAYERS, "head."))
         assert misfit is None, misfit
     sampler = pair_sampler(tiles, stage.data, scale=scale)
 

@@ -29,6 +29,8 @@ def image_loss(estimate: Tensor, truth: Tensor, settings: LossSection) -> Tensor
     terms = []
     if settings.pixel:
         terms.append(settings.pixel * F.l1_loss(estimate, truth))
+    if settings.squared:
+        terms.append(settings.squared * F.mse_loss(estimate, truth))
     if settings.structure:
         terms.append(settings.structure * (1 - ssim(estimate, truth)))
     if settings.bands or settings.smoothness:

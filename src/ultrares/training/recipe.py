@@ -153,6 +153,9 @@ class LossSection(_Section):
     preset: Preset = "pixel"
     pixel: Part = 1.0
     """Weight of the mean absolute error."""
+    squared: Part = 0.0
+    """Weight of the mean squared error, which PSNR goes by: where a reference may have changed, the mean of what
+    can be is not its median."""
     structure: Part = 0.0
     """Weight of 1 - SSIM."""
     bands: Part = 0.0
@@ -172,8 +175,10 @@ class LossSection(_Section):
 
     @model_validator(mode="after")
     def _compares_something(self) -> Self:
-        if not (self.pixel or self.structure or self.bands):
-            raise ValueError("at least one of pixel, structure and bands needs a weight above 0")
+        if not (self.pixel or self.squared or self.structure or self.bands):
+            raise ValueError(
+                "at least one of pixel, squared, structure and bands needs a weight above 0"
+            )
         return self
 
 
@@ -186,8 +191,8 @@ class RestorationNetSection(_Section):
     """Attention heads of the pyramid."""
     blocks: Annotated[int, Field(ge=1)] = 1
     """Cross-scale blocks of the pyramid."""
-    detail_width: Annotated[int, Field(ge=8)] = 64
-    """Channels of the high-frequency restoration; a multiple of its heads."""
+    detail_width: Annotated[int, Field(ge=0)] = 64
+    """Channels of the high-frequency restoration, a multiple of its heads; 0 for none."""
     detail_heads: Annotated[int, Field(ge=1)] = 8
     """Attention heads of the high-frequency restoration."""
 

@@ -36,6 +36,9 @@ from ultrares.training.start import start_from
 from ultrares.types import AlignedReference
 from ultrares.wavelet import Bands, merge, split
 
+NEW_BLOCKS = ("blocks.",)
+"""What a deeper pyramid than that of ``start_from`` has more: blocks that begin as the identity."""
+
 
 @dataclass(frozen=True)
 class Exits:
@@ -67,7 +70,11 @@ class Restorer(nn.Module):
         self.pyramid = CrossScalePyramid(
             width=settings.width, heads=settings.heads, blocks=settings.blocks
         )
-        self.details = HighFrequency(width=settings.detail_width, heads=settings.detail_heads)
+        self.details = (
+            HighFrequency(width=settings.detail_width, heads=settings.detail_heads)
+            if settings.detail_width
+            else None
+        )
         self.uses_details = True
         self.autocast = autocast
 
@@ -204,8 +211,9 @@ def train_restoration(
     """
     torch.manual_seed(stage.seed)
     model = Restorer(backbone, stage.net, autocast=autocast).train()
-    start_from(model.pyramid, "pyramid", stage.start_from)
-    start_from(model.details, "details", stage.start_from)
+    start_from(model.pyramid, "pyramid", stage.start_from, fresh=NEW_BLOCKS)
+    if model.details is not None:
+        start_from(model.details, "details", stage.start_from)
     task = Restoration(reference_sampler(tiles, stage.data), stage)
     trained = optimise(
         model,

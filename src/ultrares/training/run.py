@@ -176,11 +176,9 @@ def _train(
             autocast=autocast,
             execution=execution,
         ).eval()
-        roles = {
-            "backbone": restorer.backbone,
-            "pyramid": restorer.pyramid,
-            "details": restorer.details,
-        }
+        roles = {"backbone": restorer.backbone, "pyramid": restorer.pyramid}
+        if restorer.details is not None:
+            roles["details"] = restorer.details
         draw = means_of_restorer(restorer, reference_sampler(around, recipe.denoiser.data))
     if recipe.backbone_x4 is not None:
         before = roles["backbone"]
@@ -229,7 +227,7 @@ def _backbone(stage: Stage) -> BackboneConfig:
 
 def _details(recipe: Recipe) -> DetailsConfig | None:
     stage = recipe.restoration
-    if stage is None:
+    if stage is None or not stage.net.detail_width:
         return None
     return DetailsConfig(
         width=stage.net.detail_width, heads=stage.net.detail_heads, used=stage.details

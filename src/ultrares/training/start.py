@@ -61,8 +61,7 @@ def start_from(
         net: Updated in place; left alone if there is no name.
         role: Which network of the model.
         name: A name from ``ultrares models``, a folder or a hub id; None to keep fresh weights.
-        fresh: Beginnings of names of weights that stay fresh where the model has none of them, or has some
-            of another size.
+        fresh: Beginnings of names of weights that stay fresh where the model has none of that name.
 
     Raises:
         ModelError: There is no such model, or its network is not of the size that the recipe says.
@@ -102,7 +101,7 @@ def start_with(
         here, there = own.get(key), saved.get(key)
         if here is not None and there is not None and here.shape == there.shape:
             filled[key] = there
-        elif here is not None and key.startswith(fresh):
+        elif here is not None and there is None and key.startswith(fresh):
             filled[key] = here
         else:
             sizes = [
