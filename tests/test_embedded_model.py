@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ import ultrares
 from tests.shared_data import FOLDER, needs_shared_data
 from ultrares.methods.shelves import EMBEDDED
 from ultrares.metrics.fidelity import psnr
-from ultrares.sensor.models import Bicubic
+from ultrares.sensor.models import Bicubic, Box
 from ultrares.types import Mode
 
 SITES = range(0, 30, 4)
@@ -94,3 +94,13 @@ def _tile(year: int, site: int) -> np.ndarray:
 def _average_gradient(image: np.ndarray) -> float:
     down, across = (np.diff(image.astype(float), axis=axis) for axis in (1, 2))
     return float(np.sqrt((down[:, :, :-1] ** 2 + across[:, :-1] ** 2) / 2).mean())
+
+
+@pytest.mark.parametrize("condition", ["progressive", "reuse"])
+def test_each_level_has_a_condition_of_its_own_unless_one_is_reused(
+    condition: Literal["progressive", "reuse"],
+) -> None:
+    options: dict[str, Any] = {"mode": "fidelity", "draws": 1, "steps": None, "seed": 0}
+    model = ultrares.load().with_parts("model-1", condition=condition)
+    route = model.route(8, **options, sensor=Box(), with_reference=True)
+    assert [level.condition for level in route.levels] == 3 * [condition]  # type: ignore[attr-defined]

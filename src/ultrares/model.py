@@ -50,6 +50,7 @@ class Model:
         saved: SavedModel | SavedOperator,
         *,
         one_step: bool = False,
+        condition: Condition = "progressive",
         residual: Callable[[], SavedOperator] | None = None,
     ) -> None:
         self.manifest = saved.manifest
@@ -58,6 +59,7 @@ class Model:
         self._operator = saved if isinstance(saved, SavedOperator) else None
         self._residual = residual
         self._one_step = one_step
+        self._condition = condition
         self._variant = ("one step" if one_step else "all") if residual else "levels only"
 
     @property
@@ -112,13 +114,16 @@ class Model:
             "torch": torch.__version__,
         }
 
-    def with_parts(self, part: Part, *, one_step: bool = False) -> Model:
-        """The same model with parts of Algorithm 2 switched off, as in Table 5 of the paper.
+    def with_parts(
+        self, part: Part, *, one_step: bool = False, condition: Condition = "progressive"
+    ) -> Model:
+        """The same model with parts of Algorithm 2 switched off, as in Table 5 and 6 of the paper.
 
         Args:
             part: ``baseline``, ``model-1`` (conditions only), ``model-2`` (high frequency only) or
                 ``proposed``.
             one_step: Reach the scale in one step instead of a cascade.
+            condition: ``progressive``, or ``reuse``: every level's condition is that of the scene.
 
         Raises:
             OptionError: The model is not of Algorithm 2.
@@ -132,9 +137,12 @@ class Model:
         )
         assert isinstance(self.manifest, Manifest)
         model = Model(
-            SavedModel(self.manifest, solvers), one_step=one_step, residual=self._residual
+            SavedModel(self.manifest, solvers),
+            one_step=one_step,
+            condition=condition,
+            residual=self._residual,
         )
-        model._variant = f"{part} of {model._variant}"
+        model._variant = f"{part} of {model._variant}, {condition}"
         return model
 
     def without_residual(self) -> Model:
@@ -250,7 +258,7 @@ class Model:
         steps: int | None,
         seed: int,
         sensor: SensorModel,
-        condition: Condition = "progressive",
+        condition: Condition | None = None,
         details: Details = "sampled",
     ) -> list[Upscaler]:
         """The cascade of a whole scale, or the least one that is finer.
@@ -264,6 +272,7 @@ class Model:
         if not self._solvers:
             raise ModelError(f"model {self.name!r} is no cascade and has no levels")
         how = self._how(mode=mode, draws=draws, steps=steps, seed=seed, details=details)
+        condition = condition or self._condition
         if self._one_step:
             return [one_step(self._solvers, int(scale), how, sensor, condition=condition)]
         return list(cascade(self._solvers, scale, how, sensor, condition=condition))
@@ -299,9 +308,16 @@ class Model:
             )
             return Route(levels, None)
         if with_reference:
-            return route_of_cascade(self._solvers, scale, how, sensor)
-        solvers = [solver.unguided() for solver in self._solvers]
-        return route_of_cascade(solvers, scale, how, sensor, x4=self._x4, residual=self._residual)
+            return route_of_cascade(self._solvers, scale, how, sensor, condition=self._condition)
+        return route_of_cascade(
+            [solver.unguided() for solver in self._solvers],
+            scale,
+            how,
+            sensor,
+            x4=self._x4,
+            residual=self._residual,
+            condition=self._condition,
+        )
 
     def _how(
         self,

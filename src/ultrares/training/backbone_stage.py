@@ -21,6 +21,9 @@ from ultrares.training.losses import image_loss
 from ultrares.training.recipe import DataSection, Stage
 from ultrares.training.start import start_from, start_with
 
+HEAD = "head."
+"""The layer that says the bands, of which there are more at x4."""
+
 NEW_LAYERS = ("trunk.",)
 """What a deeper network than that of ``start_from`` has more: blocks that begin as the identity."""
 
@@ -61,6 +64,21 @@ def _psnr(estimate: Tensor, truth: Tensor) -> float:
     return -10 * math.log10(F.mse_loss(estimate, truth).item() + 1e-12)
 
 
+def _started(stage: Stage, before: WaveletResidualNet | None) -> WaveletResidualNet:
+    """The network that training begins with."""
+    torch.manual_seed(stage.seed)
+    scale = 2 if before is None else 4
+    net = WaveletResidualNet(width=stage.net.width, blocks=stage.net.blocks[0], scale=scale)
+    if before is None:
+        start_from(net, "backbone", stage.start_from, fresh=NEW_LAYERS)
+        return net
+    saved = before.state_dict()
+    layers = {key: value for key, value in saved.items() if not key.startswith(HEAD)}
+    misfit = start_with(net, layers, fresh=(*NEW_LAYERS, HEAD))
+    assert misfit is None, misfit
+    return net
+
+
 def train_backbone(
     stage: Stage,
     tiles: np.ndarray,
@@ -81,17 +99,8 @@ def train_backbone(
         before: The trained x2 network, which makes the deeper inputs of a x4 network, and whose layers it
             starts with. Without one a x2 network is trained, on deeper inputs of its own.
     """
-    torch.manual_seed(stage.seed)
-    scale = 2 if before is None else 4
-    net = WaveletResidualNet(width=stage.net.width, blocks=stage.net.blocks[0], scale=scale)
-    if before is None:
-        start_from(net, "backbone", stage.start_from, fresh=NEW_LAYERS)
-    else:
-        layers = {
-            key: value for key, value in before.state_dict().items() if not key.startswith("head.")
-        }
-        misfit = start_with(net, layers, fresh=(*NEW_LAYERS, "head."))
-        assert misfit is None, misfit
+    net = _started(stage, before)
+    scale = net.scale
     sampler = pair_sampler(tiles, stage.data, scale=scale)
 
     def estimated(model: nn.Module, rng: np.random.Generator) -> tuple[Pair, Tensor]:
