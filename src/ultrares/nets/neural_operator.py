@@ -80,7 +80,8 @@ class HeadNorm(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Normalise ``values`` (B, N, width) place by place and head by head."""
-        normalised = F.layer_norm(values.unflatten(-1, (-1, self.size)), (self.size,)).flatten(-2)
+        heads = rearrange(values, "b n (h d) -> b n h d", d=self.size)
+        normalised = rearrange(F.layer_norm(heads, (self.size,)), "b n h d -> b n (h d)")
         # In the precision of the values: one factor of another would have everything computed in single.
         weight, bias = (each.to(normalised.dtype) for each in (self.weight, self.bias))
         return torch.addcmul(bias, normalised, weight)
