@@ -63,7 +63,7 @@ def test_recipes_are_found_by_name_or_path(tmp_path: Path) -> None:
     mine.touch()
     assert find_recipe(mine) == mine
     with pytest.raises(
-        OptionError, match=r"'smok': pass a TOML file, or one of csp-wavediffur-naip"
+        OptionError, match=r"'smok': pass a TOML file, or one of csp-wavediffur-mid"
     ):
         find_recipe("smok")
 
