@@ -19,11 +19,13 @@ WIDEST = 112
 HALOS = (2, 4, 8, 16, 24, 32, 48, 64)
 EDGE = 2
 """Output pixels along the core's border, where a seam would be."""
-WAYS: dict[str, tuple[Mode, int]] = {
-    "fidelity": ("fidelity", 1),
-    "perceptual": ("perceptual", 1),
-    "one of two draws": ("perceptual", 2),
+WAYS: dict[str, tuple[Mode, int, int]] = {
+    "fidelity": ("fidelity", 1, 2),
+    "x4 step": ("fidelity", 1, 4),
+    "perceptual": ("perceptual", 1, 2),
+    "one of two draws": ("perceptual", 2, 2),
 }
+"""Mode, draws and scale of a level; a model without a x4 step has no such row."""
 
 
 def core(
@@ -40,8 +42,15 @@ def core(
     cell = Cell(window, place, window, place, 1, core=middle)
     with torch.inference_mode():
         fine = level(cell)[0].numpy() * 255
-    inner = slice(2 * halo, 2 * (halo + CORE))
+    inner = slice(level.scale * halo, level.scale * (halo + CORE))
     return fine[:, inner, inner]
+
+
+def border(side: int) -> np.ndarray:
+    """Which pixels (3, side, side) lie at the edge."""
+    edge = np.ones((3, side, side), dtype=bool)
+    edge[:, EDGE:-EDGE, EDGE:-EDGE] = False
+    return edge
 
 
 def main(
@@ -58,12 +67,11 @@ def main(
     loaded = ultrares.load(model, precision="fp32")
     image = torch.from_numpy(tiles(1)[0])[None].float() / 255
     levels: dict[str, CascadeLevel] = {}
-    for name, (mode, draws) in WAYS.items():
-        route = loaded.route(2, mode=mode, draws=draws, steps=None, seed=0, sensor=Box())
-        (levels[name],) = route.levels
+    for name, (mode, draws, scale) in WAYS.items():
+        route = loaded.route(scale, mode=mode, draws=draws, steps=None, seed=0, sensor=Box())
+        if len(route.levels) == 1:
+            (levels[name],) = route.levels
     widest = {mode: core(level, image, WIDEST) for mode, level in levels.items()}
-    edge = np.ones((3, 2 * CORE, 2 * CORE), dtype=bool)
-    edge[:, EDGE:-EDGE, EDGE:-EDGE] = False
     print(f"The widest halo is {WIDEST}.\n")
     columns = ("largest at the edge", "rms at the edge", "largest inside")
     header("halo", *(f"{mode}: {column}" for mode in levels for column in columns))
@@ -71,6 +79,7 @@ def main(
         figures = []
         for mode, level in levels.items():
             change = np.abs(core(level, image, halo) - widest[mode])
+            edge = border(change.shape[-1])
             rms = np.sqrt((change[edge] ** 2).mean())
             figures += [change[edge].max(), rms, change[~edge].max()]
         row(halo, *(f"{figure:.1e}" for figure in figures))
@@ -81,6 +90,7 @@ def main(
         halo = -(-level.halo // multiple) * multiple
         made = core(level, image, halo, as_product=True)
         change = np.abs(made - widest[mode])
+        edge = border(change.shape[-1])
         rms = np.sqrt((change[edge] ** 2).mean())
         otherwise = (np.rint(made) != np.rint(widest[mode])).mean()
         figures = (change[edge].max(), rms, change[~edge].max(), otherwise)
