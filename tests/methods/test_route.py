@@ -64,12 +64,18 @@ def test_a_x4_backbone_makes_the_last_two_levels(scale: int, steps: list[int]) -
     assert route.last is None
 
 
-def test_samples_and_what_goes_on_from_a_level_take_no_x4_step(saved: SavedOperator) -> None:
-    """The denoiser is trained for x2, and x10 goes on from x8, not from x16."""
-    sampled = route_of_cascade(SOLVERS, 8, Solve(mode="perceptual"), Box(), x4=X4)
-    onward = route_of_cascade(SOLVERS, 10, Solve(), Box(), x4=X4, residual=lambda: saved)
-    for route in (sampled, onward):
-        assert [level.scale for level in route.levels] == [2, 2, 2]
+def test_the_operator_goes_on_from_a_x4_step(saved: SavedOperator) -> None:
+    route = route_of_cascade(SOLVERS, 10, Solve(), Box(), x4=X4, residual=lambda: saved)
+    assert [level.scale for level in route.levels] == [2, 4]
+    assert isinstance(route.last, NeurOpDiff)
+
+
+@pytest.mark.parametrize(("scale", "levels"), [(8, 3), (10, 4)])
+def test_samples_take_no_x4_step(scale: int, levels: int, saved: SavedOperator) -> None:
+    """Denoisers are trained for x2."""
+    how = Solve(mode="perceptual")
+    route = route_of_cascade(SOLVERS, scale, how, Box(), x4=X4, residual=lambda: saved)
+    assert [level.scale for level in route.levels] == levels * [2]
 
 
 @pytest.mark.parametrize("scale", [1, 0, -2, math.nan, math.inf, 128.5])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ultrares.errors import ScaleError
 from ultrares.methods.area_average import AreaAverage
-from ultrares.methods.cascade import MAX_SCALE, Condition, cascade, chain
+from ultrares.methods.cascade import MAX_SCALE, CascadeLevel, Condition, cascade, chain
 from ultrares.methods.place import Solve
 from ultrares.methods.saved_operator import SavedOperator
 from ultrares.methods.wavediffur import WaveDiffUR
@@ -66,7 +66,7 @@ def route_of_cascade(
         scale: Above 1, to 128.
         how: How each level is solved.
         sensor: The degradation that leads to the scene's pixels.
-        x4: Makes the last two x2 levels at once, of a conditional mean that ends on a level.
+        x4: Makes the last two x2 levels of a conditional mean at once.
         residual: Loads what reaches where no level does. Without it, and for samples, whose texture it would not
             go on drawing, one level more is made, and averaged.
         condition: Where each level's tau comes from.
@@ -76,14 +76,17 @@ def route_of_cascade(
     """
     check_scale(scale)
     above = max(2, math.ceil(scale - 1e-9))
-    levels = cascade(solvers, above, how, sensor, condition=condition)
-    reached = math.prod(level.scale for level in levels)
-    if math.isclose(reached, scale, rel_tol=1e-9):
-        steps = [level.solver for level in levels]
-        if x4 is not None and how.mode == "fidelity" and [s.scale for s in steps[-2:]] == [2, 2]:
-            levels = chain([*steps[:-2], x4], how, sensor, condition=condition)
-        return Route(levels, None)
+    steps = [level.solver for level in cascade(solvers, above, how, sensor, condition=condition)]
+
+    def laid_out(steps: list[WaveDiffUR]) -> list[CascadeLevel]:
+        last = [solver.scale for solver in steps[-2:]]
+        if x4 is not None and how.mode == "fidelity" and last == [2, 2]:
+            steps = [*steps[:-2], x4]
+        return chain(steps, how, sensor, condition=condition)
+
+    if math.isclose(math.prod(solver.scale for solver in steps), scale, rel_tol=1e-9):
+        return Route(laid_out(steps), None)
     if residual is not None and how.mode == "fidelity":
-        return Route(levels[:-1], residual().step(how, sensor))
+        return Route(laid_out(steps[:-1]), residual().step(how, sensor))
     whole = math.isclose(scale, round(scale), rel_tol=1e-9)
-    return Route(levels, None if whole else AreaAverage())
+    return Route(laid_out(steps), None if whole else AreaAverage())
