@@ -88,7 +88,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
     options = parser.parse_args()
     model = ultrares.load(options.model)
-    levels = model.levels(options.scale, mode="fidelity", draws=1, steps=None, seed=0, sensor=Box())
+    how = {"mode": "fidelity", "draws": 1, "steps": None, "seed": 0}
+    levels = model.route(options.scale, **how, sensor=Box()).levels
     one = computed(levels, options.side, options.scale, 1, "runs")
     print(
         f"{Shape(options.side, options.side)} x{options.scale}, {model.name}: one worker {one} px"

@@ -70,6 +70,7 @@ def trained(model: str, stage: RestorationStage, folder: Path) -> Model:
             "details": None,
             "denoiser": None,
             "backbone_x4": None,
+            "effective_pixel": {},
         }
         roles = {"backbone": restorer.backbone, "pyramid": restorer.pyramid}
         save_model(folder / "model", manifest.model_copy(update=told), [roles], card="")
@@ -106,7 +107,11 @@ def main(
     header("cascade", "heads", "seed", "PSNR dB", "SSIM", "LPIPS", "SRE %")
     for seed in map(int, seeds.split(",")):
         for count in map(int, heads.split(",")):
-            model = trained(recipe, stage_of(recipe, count, steps, seed), out / f"{count}-{seed}")
+            model = trained(
+                recipe,
+                stage_of(recipe, count, steps, seed),
+                out / f"{recipe}-{count}-{seed}-{steps}",
+            )
             for condition in CONDITIONS:
                 fine = [method_of(model, condition)(case) for case in tasks]
                 scores = [

@@ -137,6 +137,20 @@ def test_all_that_is_written_goes_on(raster: Writer, tiny: Model) -> None:
     assert left_beside(scene) == []
 
 
+def test_tiles_without_data_are_counted_when_a_run_goes_on(raster: Writer, bicubic: Model) -> None:
+    """They are files without pixels, and the statistics of the whole know how many there were."""
+    pixels = np.zeros((2, 48, 60), np.int16)
+    pixels[:, 30:, 40:] = np.random.default_rng(0).integers(1, 255, (2, 18, 20))
+    scene = raster(pixels, nodata=0)
+    whole, target = truth(scene, bicubic), scene.with_name("out.tif")
+    with pytest.raises(Enough):
+        run(scene, target, bicubic, after=5)
+    tiles = sorted(staging_folder(target).glob("tiles/*/*.tif"))
+    assert {path.read_bytes()[:4] for path in tiles} == {b"HOLE"}
+    assert run(scene, target, bicubic).resumed == len(tiles) == 5
+    assert target.read_bytes() == whole
+
+
 def test_a_tile_that_only_one_of_two_files_has_is_counted_once(scene: Path, bicubic: Model) -> None:
     target, evidence = scene.with_name("out.tif"), scene.with_name("evidence.tif")
     run(scene, target, bicubic, evidence=evidence)

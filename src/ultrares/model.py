@@ -117,7 +117,7 @@ class Model:
     def with_parts(
         self, part: Part, *, one_step: bool = False, condition: Condition = "progressive"
     ) -> Model:
-        """The same model with parts of Algorithm 2 switched off, as in Table 5 and 6 of the paper.
+        """The same model with parts of Algorithm 2 switched off, in steps of x2, as in Table 5 and 6 of the paper.
 
         Args:
             part: ``baseline``, ``model-1`` (conditions only), ``model-2`` (high frequency only) or
@@ -135,15 +135,10 @@ class Model:
         solvers = tuple(
             solver.with_parts(part) for solver in self._solvers if isinstance(solver, CSPWaveDiffUR)
         )
-        assert isinstance(self.manifest, Manifest)
-        model = Model(
-            SavedModel(self.manifest, solvers),
-            one_step=one_step,
-            condition=condition,
-            residual=self._residual,
+        kind = "one step" if one_step else condition
+        return self._changed(
+            f"{part}, {kind}", solvers=solvers, x4=None, one_step=one_step, condition=condition
         )
-        model._variant = f"{part} of {model._variant}, {condition}"
-        return model
 
     def without_residual(self) -> Model:
         """The same model, making one level more instead of an operator's step where no level reaches a scale.
@@ -153,9 +148,39 @@ class Model:
         """
         if not self._solvers:
             raise OptionError(f"model {self.name!r} is no cascade and has no levels")
+        return self._changed("levels only", residual=None)
+
+    def without_x4(self) -> Model:
+        """The same model, climbing in steps of x2 alone: for comparisons of cascades.
+
+        Raises:
+            OptionError: The model is no cascade.
+        """
+        if not self._solvers:
+            raise OptionError(f"model {self.name!r} is no cascade and has no levels")
+        return self._changed("steps of x2", x4=None)
+
+    def _changed(self, words: str, **changes: Any) -> Model:
+        """Another configuration of the same weights, which must not be taken for this one.
+
+        Args:
+            words: What is other about it.
+            changes: Of the solvers, the x4 step, and what the constructor takes by name.
+        """
         assert isinstance(self.manifest, Manifest)
-        saved = SavedModel(self.manifest, self._solvers, self._x4)
-        return Model(saved, one_step=self._one_step)
+        saved = SavedModel(
+            self.manifest,
+            changes.pop("solvers", self._solvers),
+            changes.pop("x4", self._x4),
+        )
+        kept: dict[str, Any] = {
+            "one_step": self._one_step,
+            "condition": self._condition,
+            "residual": self._residual,
+        }
+        model = Model(saved, **(kept | changes))
+        model._variant = f"{words} of {self._variant}"
+        return model
 
     def upscale(
         self,

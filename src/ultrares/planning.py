@@ -29,6 +29,9 @@ from ultrares.types import Shape, Upscaler
 BYTES_PER_CELL_PIXEL = 2500
 """Peak use of a network per pixel of a cell's input, each image that it sees at once; measured 900 to 2000 on our own (docs/large-scenes.md)."""
 
+BYTES_PER_FURTHER_GROUP = 1800
+"""What each three bands beyond the first three add to that, for groups of bands are seen side by side; measured 700 to 1800."""
+
 BYTES_PER_DRAW_OF_CELL = 300
 """The images of a draw: what it sees, its mean, its sample, and that held to its input."""
 
@@ -154,7 +157,9 @@ def _memory(run: Run, stages: Sequence[Stage], side: int, tiles: int, *, in_plac
     cells = int(area * finest**2 * OVERVIEWS * 4 * bands * draws)
     working = max(
         (
-            stage.window.height * stage.window.width * _bytes_per_cell_pixel(stage.level, draws)
+            stage.window.height
+            * stage.window.width
+            * _bytes_per_cell_pixel(stage.level, bands, draws)
             for stage in stages
         ),
         default=0,
@@ -170,10 +175,11 @@ def _memory(run: Run, stages: Sequence[Stage], side: int, tiles: int, *, in_plac
     return run.loaded + kept + max(piece + working, strip)
 
 
-def _bytes_per_cell_pixel(level: Upscaler, draws: int) -> int:
-    """What a pixel of a level's input takes while a cell of so many draws is made."""
+def _bytes_per_cell_pixel(level: Upscaler, bands: int, draws: int) -> int:
+    """What a pixel of a level's input takes while a cell of so many bands and draws is made."""
     at_once = level.at_once if isinstance(level, CascadeLevel) else draws
-    return BYTES_PER_CELL_PIXEL * at_once + BYTES_PER_DRAW_OF_CELL * draws
+    image = BYTES_PER_CELL_PIXEL + BYTES_PER_FURTHER_GROUP * (math.ceil(bands / 3) - 1)
+    return image * at_once + BYTES_PER_DRAW_OF_CELL * draws
 
 
 def _disk(run: Run, *, in_place: bool) -> tuple[int, int]:

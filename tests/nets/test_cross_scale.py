@@ -127,6 +127,16 @@ def test_the_paper_s_numbers_of_heads_are_possible(heads: int) -> None:
     assert tau.shape == (1, 12, 16, 16)
 
 
+def test_later_blocks_begin_as_almost_nothing() -> None:
+    """So that a deeper pyramid can go on from a shallower one."""
+    torch.manual_seed(0)
+    features, reference = torch.rand(2, 1, 24, 16, 16)
+    first, *later = CrossScalePyramid(width=24, heads=3, blocks=3).eval().blocks
+    changes = [(block(features, reference) - features).abs().max() for block in (first, *later)]
+    assert changes[0] > 0.1
+    assert max(changes[1:]) < 0.05
+
+
 def test_fresh_modules_change_little() -> None:
     """An untrained module must not spoil what the backbone restored."""
     guide = torch.rand(1, 15, 32, 32)

@@ -245,12 +245,17 @@ def test_no_size_passes_for_one_without_tiles(tmp_path: Path, shape: tuple[int, 
     assert cog_validate(str(tmp_path / "out.tif"), quiet=True) == (True, [], [])
 
 
+OTHER_NAN = np.array(0xFFC00001, np.uint32).view(np.float32)
+
 HOLES = [
     # nodata, what invalid pixels hold, whether the profile has a mask, type
     (0.0, 0, False, "uint16"),
     (65535.0, 65535, False, "uint16"),
     (-9999.0, -9999, False, "int16"),
     (float("nan"), float("nan"), False, "float32"),
+    # What 0 / 0 gives on some machines, and a zero of another sign, are read as the plain ones.
+    (float("nan"), OTHER_NAN, False, "float32"),
+    (0.0, -0.0, False, "float32"),
     (None, 0, True, "uint8"),
     # Not what nothing is read as, so it has to be stored.
     (None, 7, True, "uint8"),
@@ -287,6 +292,24 @@ def test_what_lacks_data_takes_no_room_and_is_read_as_it_was(
             for col in range(6)
         ]
     assert (None in there) == (value != 7)
+
+
+def test_where_alpha_is_nothing_there_is_nothing(tmp_path: Path) -> None:
+    bands = (BandProfile(), BandProfile(colorinterp=ColorInterp.alpha))
+    profile = replace(BASE, shape=Shape(1024, 1536), bands=bands, tags={}, dtype=np.dtype("uint8"))
+    array = np.zeros((2, *profile.shape), np.uint8)
+    array[:, :512, :512] = RNG.integers(8, 100, (2, 512, 512))
+    valid = np.stack([array[1] > 0, np.ones(profile.shape, bool)])
+    with CogSink(tmp_path / "out.tif", profile) as sink:
+        for window in tiles(whole(profile.shape), 512):
+            rows = slice(window.row, window.row + 512)
+            cols = slice(window.col, window.col + 512)
+            sink.write(window, array[:, rows, cols], valid[:, rows, cols])
+        stored = [path.read_bytes()[:4] for path in tmp_path.rglob("tiles/*/*.tif")]
+        sink.commit()
+    assert sorted(stored)[:5] == 5 * [b"HOLE"]
+    with RasterSource(tmp_path / "out.tif") as result:
+        assert np.array_equal(result.read(whole(result.shape))[0], array)
 
 
 def test_an_exception_leaves_nothing(tmp_path: Path) -> None:

@@ -78,13 +78,13 @@ def test_a_loss_on_the_denoiser_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "word"),
     [
-        ("seed = 3", 'start_from = "other"', "leave its start_from out"),
+        ("depths = [1, 0, 0]", "depths = [1, 0, 1]", r"data\.depths must end in 0"),
         ("width = 64", "width = 32", "needs width 64 and 12 blocks or more"),
         ("blocks = [13]", "blocks = [11]", "needs width 64 and 12 blocks or more"),
         ("blocks = [13]", "blocks = [13, 1]", "must list 1"),
     ],
 )
-def test_a_x4_backbone_that_cannot_start_with_the_x2_one_is_refused(
+def test_a_x4_backbone_that_cannot_be_trained_is_refused(
     tmp_path: Path, old: str, new: str, word: str
 ) -> None:
     path = tmp_path / "recipe.toml"

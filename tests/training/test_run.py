@@ -132,7 +132,7 @@ def test_a_restoration_makes_algorithm_2(recipe: Path, tmp_path: Path) -> None:
 def test_a_pyramid_starts_from_a_shallower_one_and_needs_no_details(
     recipe: Path, tmp_path: Path
 ) -> None:
-    """After a step of no rate to speak of, its new blocks do almost nothing."""
+    """After a step of no rate to speak of, it is the model that it started from, with new blocks."""
     tiles = _with_references(recipe, tmp_path, SMALL_RESTORATION)
     start = train_recipe(recipe, tiles, tmp_path / "first", steps=2)
     text = recipe.read_text().replace("steps = 2", "steps = 1\nrate = 1e-12")

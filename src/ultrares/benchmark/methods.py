@@ -144,7 +144,8 @@ def _model(entry: ModelEntry, saved: SavedModel | SavedOperator) -> Model:
     if entry.parts is not None:
         return Model(saved).with_parts(entry.parts, one_step=once)
     residual = residual_loader(precision="auto", device=None) if entry.residual else None
-    return Model(saved, one_step=once, residual=residual)
+    # Cascades are compared level by level.
+    return Model(saved, one_step=once, residual=residual).without_x4()
 
 
 def _alone(saved: SavedModel, entry: ModelEntry) -> Solver:

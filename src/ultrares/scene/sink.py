@@ -33,7 +33,7 @@ from ultrares.scene.profile import SceneProfile, Tags
 from ultrares.scene.source import raster_window
 from ultrares.scene.staging import Staging, sync, unwritable
 from ultrares.scene.statistics import Statistics, Tally, tallies_of
-from ultrares.scene.tile_file import BLOCK, HOLE, encode, is_hole, mosaic, note_of
+from ultrares.scene.tile_file import BLOCK, canonical, encode, hole, is_hole, mosaic, note_of
 from ultrares.scene.zarr_sink import check_folder, storable
 from ultrares.types import Shape, Window
 
@@ -153,13 +153,7 @@ class CogSink:
         """What each band's valid pixels are like, of all that is stored; None where there is none."""
         for window in sorted(self.finished - self._counted):
             # An earlier run made it, and noted what it counted.
-            path = self._held.path(window)
-            counted = (
-                [Tally() for _ in self._profile.bands]
-                if is_hole(path)
-                else tallies_of(json.loads(note_of(path)))
-            )
-            self._count(window, counted)
+            self._count(window, tallies_of(json.loads(note_of(self._held.path(window)))))
         return [tally.statistics() for tally in self._tallies]
 
     @property
@@ -169,20 +163,21 @@ class CogSink:
 
     def write(self, window: Window, array: np.ndarray, valid: np.ndarray) -> None:
         """Store pixels (C, h, w) and their validity at a window of the result."""
+        array = canonical(array)
         mask = np.asarray(valid.any(axis=0)) if self._profile.masked else None
         mark = f"{self._checksum(array, valid):08x}"
         tallies = [Tally() for _ in self._profile.bands]
         for tally, band, usable in zip(tallies, array, valid, strict=True):
             tally.add(band, usable)
-        data = HOLE
-        if not self._is_hole(array, valid):
-            data = encode(array, mask, json.dumps([tally.terms() for tally in tallies]))
+        note = json.dumps([tally.terms() for tally in tallies])
+        data = hole(note) if self._is_empty(array, valid) else encode(array, mask, note)
         self._guarded(lambda: self._held.store(window, data, mark))
         self._count(window, tallies)
 
-    def _is_hole(self, array: np.ndarray, valid: np.ndarray) -> bool:
+    def _is_empty(self, array: np.ndarray, valid: np.ndarray) -> bool:
         """Whether a file that stores nothing there would show just these pixels."""
-        if valid.any():
+        # Alpha is valid everywhere; where it is 0, nothing else is.
+        if valid[~np.array(self._profile.alpha)].any():
             return False
         empty = storable(self._profile.nodata, self._profile.dtype)
         if empty is not None and np.isnan(empty):

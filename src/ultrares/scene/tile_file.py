@@ -25,10 +25,8 @@ Piece = tuple[Window, Path]
 """A window, and the file of its pixels."""
 
 
-HOLE = b""
-"""The file of a tile where there is nothing: it is neither packed nor shown, and what shows no tile is empty."""
-
 _NOTE = "ULTRARES_NOTE"
+_HOLE = b"HOLE "
 
 
 def encode(array: np.ndarray, valid: np.ndarray | None = None, note: str = "") -> bytes:
@@ -66,13 +64,28 @@ def encode(array: np.ndarray, valid: np.ndarray | None = None, note: str = "") -
         return memory.read()
 
 
+def hole(note: str = "") -> bytes:
+    """The file of a tile where there is nothing: it is not shown, and what shows no tile lacks data."""
+    return _HOLE + note.encode()
+
+
 def is_hole(path: Path) -> bool:
     """Whether a tile's file says that there is nothing."""
-    return path.stat().st_size == len(HOLE)
+    with path.open("rb") as file:
+        return file.read(len(_HOLE)) == _HOLE
+
+
+def canonical(array: np.ndarray) -> np.ndarray:
+    """Pixels with one kind of not-a-number and of zero, as what is not stored is read: numbers stay what they are."""
+    if array.dtype.kind != "f":
+        return array
+    return np.where(np.isnan(array), array.dtype.type(np.nan), array + array.dtype.type(0))
 
 
 def note_of(path: Path) -> str:
     """The text that a tile's file keeps."""
+    if is_hole(path):
+        return path.read_bytes().removeprefix(_HOLE).decode()
     with _opened(path) as dataset:
         return str(dataset.tags()[_NOTE])
 

@@ -22,7 +22,7 @@ from ultrares.scene.profile import SceneProfile
 from ultrares.scene.staging import Staging, sync, unwritable
 from ultrares.scene.statistics import Statistics, Tally, tallies_of
 from ultrares.scene.target_grid import Axis, TargetGrid
-from ultrares.scene.tile_file import decode, encode, note_of
+from ultrares.scene.tile_file import canonical, decode, encode, note_of
 from ultrares.scene.windows import clipped, tiles, whole
 from ultrares.scene.zarr_layout import (
     IMAGE,
@@ -165,6 +165,7 @@ class ZarrSink:
         if self._complete:
             # An earlier run verified all of it; only what goes with it lacks this window.
             return
+        array = canonical(array)
         tallies = [Tally() for _ in self._profile.bands]
         for tally, band, usable in zip(tallies, array, valid, strict=True):
             tally.add(band, usable)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.data.pairs import Pair, PairSampler
+from ultrares.methods.saved import Role
 from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.sensor.backprojection import back_project
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
@@ -69,8 +70,9 @@ def _started(stage: Stage, before: WaveletResidualNet | None) -> WaveletResidual
     torch.manual_seed(stage.seed)
     scale = 2 if before is None else 4
     net = WaveletResidualNet(width=stage.net.width, blocks=stage.net.blocks[0], scale=scale)
-    if before is None:
-        start_from(net, "backbone", stage.start_from, fresh=NEW_LAYERS)
+    if before is None or stage.start_from is not None:
+        role: Role = "backbone" if before is None else "backbone_x4"
+        start_from(net, role, stage.start_from, fresh=NEW_LAYERS)
         return net
     saved = before.state_dict()
     layers = {key: value for key, value in saved.items() if not key.startswith(HEAD)}
@@ -97,7 +99,7 @@ def train_backbone(
         autocast: Whether to compute in bfloat16.
         execution: Where to compute.
         before: The trained x2 network, which makes the deeper inputs of a x4 network, and whose layers it
-            starts with. Without one a x2 network is trained, on deeper inputs of its own.
+            starts with if the stage names no model. Without one a x2 network is trained, on deeper inputs of its own.
     """
     net = _started(stage, before)
     scale = net.scale

@@ -385,8 +385,8 @@ class Recipe(_AnyRecipe):
     backbone: Stage
     restoration: RestorationStage | None = None
     backbone_x4: Stage | None = None
-    """A backbone that makes the last two levels at once, where there is no reference. It starts with the layers
-    of the x2 backbone, of whose width it has to be."""
+    """A backbone that makes the last two levels at once, where there is no reference. Without ``start_from`` it
+    starts with the layers of the x2 backbone, of whose width it has to be."""
     denoiser: DenoiserStage
 
     @field_validator("backbone", "backbone_x4")
@@ -399,8 +399,13 @@ class Recipe(_AnyRecipe):
         stage = self.backbone_x4
         if stage is None:
             return self
+        if stage.data.depths[2]:
+            raise ValueError(
+                "backbone_x4: data.depths must end in 0: a tile shows no image that two levels made of one four "
+                "times coarser than it"
+            )
         if stage.start_from is not None:
-            raise ValueError("backbone_x4 starts with the x2 backbone: leave its start_from out")
+            return self
         (ours,), (theirs,) = stage.net.blocks, self.backbone.net.blocks
         if stage.net.width != self.backbone.net.width or ours < theirs:
             raise ValueError(
