@@ -38,6 +38,9 @@ BYTES_PER_DRAW_OF_CELL = 300
 BYTES_PER_TILE = 450
 """What lists and the journal remember of a tile."""
 
+SECONDS_PER_EMPTY_MEGAPIXEL = 0.01
+"""What lacks data is looked at, written down and skipped (benchmarks/memory.py)."""
+
 SECONDS = 8.0
 """What measuring may take, all in all."""
 
@@ -215,7 +218,9 @@ def _seconds(run: Run, stages: Sequence[Stage], side: int, tiles: int) -> float:
         cells = math.ceil(height / last.core) * math.ceil(width / last.core)
         pitch = run.grid.rows.pitch * finest
         total += cells * seconds_of_last(last, pitch, bands, run.profile.shape)
-    return total
+    written = run.scene.written_share(run.window)
+    empty = (1 - written) * math.prod(run.profile.shape) / 1e6
+    return total * written + empty * SECONDS_PER_EMPTY_MEGAPIXEL
 
 
 def _size(count: int) -> str:

@@ -15,6 +15,7 @@ from tests.scene.conftest import UTM, Writer
 from ultrares import Model
 from ultrares.errors import OptionError, OutputError, RasterError
 from ultrares.scene.choice import Choice, labels
+from ultrares.scene.room import stored_bytes_per_pixel
 from ultrares.scene.sink import check_target
 from ultrares.scene.source import RasterSource
 from ultrares.scene.windows import whole
@@ -210,6 +211,11 @@ def test_a_sparse_scene_of_ninety_thousand_million_pixels_takes_an_area_at_a_tim
         sampled, valid = source.sample()
         assert sampled[valid].min() >= 1000
         assert source.read(Window(0, 0, 5, 5))[1].sum() == 0
+        # One block of 85,849 holds something, and a pixel has two bytes.
+        part = whole(source.shape)
+        assert source.written_share(part) == pytest.approx(1024**2 / 300_000**2)
+        assert 0 < stored_bytes_per_pixel(source, part, 2) < 2 * source.written_share(part)
+        assert source.written_share(Window(0, 0, 1024, 2048)) == 0
     left, top = 10 * 100_190, -10 * 200_090
     ultrares.upscale_scene(
         path, target, scale=2, model=bicubic, aoi=(left, top - 300, left + 400, top)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from ultrares.scene.tile_file import encode
-from ultrares.scene.windows import clipped
+from ultrares.scene.windows import clipped, shared
 from ultrares.types import Source, Window
 
 LOOKED_AT, LARGEST_SIDE = 9, 1024
@@ -64,6 +65,10 @@ def bytes_in(folder: Path) -> int:
 class _Sampled(Source, Protocol):
     def sample(self) -> tuple[np.ndarray, np.ndarray]: ...
 
+    def looked_at(self) -> Sequence[Window] | None: ...
+
+    def written_share(self, part: Window) -> float: ...
+
 
 def stored_bytes_per_pixel(source: _Sampled, part: Window, scale: float) -> float:
     """What an output pixel will take on a disk, all bands: estimated from enlarged pieces of the scene.
@@ -96,6 +101,9 @@ def _valid_places(
     source: _Sampled, part: Window
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], float]:
     """Rows and columns of the scene in a part of it where a sample is valid, and the share of those."""
+    squares = source.looked_at()
+    if squares is not None:
+        return _valid_squares(source, squares, part)
     valid = np.asarray(source.sample()[1].any(axis=0))
     pitch = [size / number for size, number in zip(source.shape, valid.shape, strict=True)]
     (top, left), lengths = part.origin, (part.height, part.width)
@@ -110,6 +118,34 @@ def _valid_places(
         for places, start, step in zip((rows, cols), first, pitch, strict=True)
     ]
     return at[0], at[1], share
+
+
+def _valid_squares(
+    source: _Sampled, squares: Sequence[Window], part: Window
+) -> tuple[NDArray[np.intp], NDArray[np.intp], float]:
+    """The same of a sample that is made of squares, which lie where anything was ever written."""
+    valid = source.sample()[1].any(axis=0)
+    sizes = [square.height * square.width for square in squares]
+    share = source.written_share(part)
+    found: list[Window] = []
+    if valid.shape == (1, sum(sizes)):
+        pieces = np.split(valid[0], np.cumsum(sizes)[:-1])
+        inside = [
+            (square, piece)
+            for square, piece in zip(squares, pieces, strict=True)
+            if shared(square, part)
+        ]
+        found = [square for square, piece in inside if piece.any()]
+        if inside:
+            share *= float(np.mean([piece.mean() for _, piece in inside]))
+    rows, cols = (
+        np.array([start + length // 2 for start, length in spans], np.intp)
+        for spans in (
+            [(square.row, square.height) for square in found],
+            [(square.col, square.width) for square in found],
+        )
+    )
+    return rows, cols, share
 
 
 def _enlarged(array: np.ndarray, factor: int) -> np.ndarray:

@@ -30,8 +30,8 @@ from ultrares.scene.names import shown
 from ultrares.scene.profile import BandProfile, SceneProfile, Tags
 from ultrares.scene.refusal import refuse, refuse_place
 from ultrares.scene.remote import environment
-from ultrares.scene.sampling import MOST_SCANNED, searched, squares
-from ultrares.scene.windows import inside
+from ultrares.scene.sampling import MOST_SCANNED, searched, squares, written_blocks
+from ultrares.scene.windows import inside, shared
 from ultrares.types import Shape, Window
 
 SAMPLE_SIDE = 1024
@@ -68,6 +68,14 @@ class Profiled:
     def shape(self) -> Shape:
         """Height and width in pixels."""
         return self.profile.shape
+
+    def looked_at(self) -> Sequence[Window] | None:
+        """The windows that a sample is made of, where it is no reduced view of the whole."""
+        return None
+
+    def written_share(self, part: Window) -> float:  # noqa: ARG002
+        """Which share of a part lies in blocks that were ever written; 1 where it cannot be told."""
+        return 1.0
 
     @property
     def bands(self) -> int:
@@ -147,6 +155,17 @@ class RasterSource(Profiled):
             found = self._lit(valid).any()
             self._sampled = (array, valid) if found else self._first_valid()
         return self._sampled
+
+    def looked_at(self) -> Sequence[Window] | None:
+        """The windows that a sample is made of, where it is no reduced view of the whole."""
+        return squares(self._dataset, self.bands, SAMPLED_VALUES)
+
+    def written_share(self, part: Window) -> float:
+        """Which share of a part lies in blocks that were ever written; 1 where it cannot be told."""
+        written = written_blocks(self._dataset)
+        if written is None:
+            return 1.0
+        return sum(shared(block, part) for block in written) / (part.height * part.width)
 
     def describe(self) -> dict[str, Any]:
         """The raster as ultrares sees it, as plain values."""

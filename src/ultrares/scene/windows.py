@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -74,6 +75,18 @@ def union(one: Window, other: Window) -> Window:
     bottom = max(one.row + one.height, other.row + other.height)
     right = max(one.col + one.width, other.col + other.width)
     return Window(top, left, bottom - top, right - left)
+
+
+def shared(one: Window, other: Window) -> int:
+    """How many pixels two windows share."""
+    sides = (
+        min(first + length, second + size) - max(first, second)
+        for first, length, second, size in (
+            (one.row, one.height, other.row, other.height),
+            (one.col, one.width, other.col, other.width),
+        )
+    )
+    return math.prod(max(0, side) for side in sides)
 
 
 def mirrored_inside(window: Window, shape: Shape) -> Window:
