@@ -77,6 +77,29 @@ def test_an_array_can_be_a_reference(guided: Model, kind: str) -> None:
     assert_block_means(fine, array, 2)
 
 
+def test_a_reference_of_another_place_is_left_out(guided: Model, raster: Writer) -> None:
+    """Nothing can be learnt from it, and the product is what it is without one: pixels, tags and all."""
+    coarse = RNG.integers(1, 255, (3, 36, 40)).astype(np.uint8)
+    scene = raster(coarse, "coarse.tif", transform=UTM)
+    other = raster(
+        RNG.integers(1, 255, (3, 144, 160)).astype(np.uint8),
+        "other.tif",
+        transform=UTM @ UTM.scale(0.25),
+    )
+    target, plain = scene.with_name("out.tif"), scene.with_name("plain.tif")
+    with pytest.warns(UserWarning, match="does not show the scene.*left out"):
+        report = ultrares.upscale_scene(scene, target, scale=4, model=guided, reference=other)
+    assert (report.reference, report.reference_shift) == (None, None)
+    ultrares.upscale_scene(scene, plain, scale=4, model=guided)
+    assert target.read_bytes() == plain.read_bytes()
+    with pytest.warns(UserWarning, match="does not show the scene"):
+        fine = guided.upscale(coarse, scale=4, reference=pixels(other))
+    assert np.array_equal(fine, guided.upscale(coarse, scale=4))
+    # A reference of the place itself is believed, whatever else it is.
+    there = coarse.repeat(4, axis=1).repeat(4, axis=2)
+    assert not np.array_equal(guided.upscale(coarse, scale=4, reference=there), fine)
+
+
 def test_references_of_the_wrong_kind_are_refused(guided: Model, tiny: Model) -> None:
     array = np.ones((1, 8, 8), np.uint8)
     with pytest.raises(InputError, match=r"reference must be an array .*\(C, H, W\)"):

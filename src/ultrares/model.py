@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, TypeVar, get_args
 
@@ -215,17 +216,8 @@ class Model:
         Raises:
             InputError: The image, the scale or an option cannot be used.
         """
-        parsed = parse_sensor(sensor)
-        route = self.route(
-            scale,
-            mode=mode,
-            draws=draws,
-            steps=steps,
-            seed=seed,
-            sensor=parsed,
-            with_reference=reference is not None,
-        )
-        fine, _ = self._run(image, route, scale, parsed, reference, with_spread=False)
+        how = {"mode": mode, "draws": draws, "steps": steps, "seed": seed}
+        fine, _ = self._run(image, scale, parse_sensor(sensor), reference, how, with_spread=False)
         return fine
 
     def upscale_with_spread(
@@ -260,17 +252,10 @@ class Model:
             ModelError: The model cannot draw.
         """
         check_spread("perceptual", draws)
-        parsed = parse_sensor(sensor)
-        route = self.route(
-            scale,
-            mode="perceptual",
-            draws=draws,
-            steps=steps,
-            seed=seed,
-            sensor=parsed,
-            with_reference=reference is not None,
+        how = {"mode": "perceptual", "draws": draws, "steps": steps, "seed": seed}
+        fine, spread = self._run(
+            image, scale, parse_sensor(sensor), reference, how, with_spread=True
         )
-        fine, spread = self._run(image, route, scale, parsed, reference, with_spread=True)
         assert spread is not None
         return fine, spread
 
@@ -407,20 +392,24 @@ class Model:
     def _run(
         self,
         image: Image,
-        route: Route,
         scale: float,
         sensor: SensorModel,
         reference: Image | None,
+        how: Mapping[str, Any],
         *,
         with_spread: bool,
     ) -> tuple[Image, Image | None]:
-        """Drive a route over an image in memory."""
+        """Upscale an image in memory, by the options of :meth:`route`."""
+        route = self.route(scale, **how, sensor=sensor, with_reference=reference is not None)
         source = ArraySource(_as_array(image, "image"))
         radiometry = Radiometry.of(source)
         guide = None
         if reference is not None:
             self.check_takes_reference()
             guide = ArrayReference(_as_array(reference, "reference"), source, radiometry)
+            if not guide.shows_the_scene:
+                warnings.warn(guide.unlike_the_scene, stacklevel=3)
+                guide, route = None, self.route(scale, **how, sensor=sensor)
         grid = grid_of_scale(source.shape, scale)
         shape = Shape(grid.rows.size, grid.cols.size)
         sink = ArraySink(source.bands, shape, source.dtype)

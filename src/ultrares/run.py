@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -122,6 +123,10 @@ class Run:
         self.route = self.job(self.tile).route(model)
         self.radiometry = Radiometry.of(self.scene)
         self.guide = self._open_reference(stack)
+        if self.guide is not None and not self.guide.shows_the_scene:
+            warnings.warn(self.guide.unlike_the_scene, stacklevel=3)
+            self.guide, self.inputs = None, replace(inputs, reference=None)
+            self.route = self.job(self.tile).route(model)
 
     @property
     def tile(self) -> int:

@@ -62,7 +62,7 @@ def test_ctrl_c_says_how_to_go_on(run, tmp_path, monkeypatch):
         (
             ("smok",),
             1,
-            "no recipe is called 'smok': pass a TOML file, or one of csp-wavediffur-naip",
+            "no recipe is called 'smok': pass a TOML file, or one of csp-wavediffur-mid",
         ),
         (("none.toml",), 1, "recipe none.toml cannot be read"),
         (("smoke", "--data", "none"), 1, "none is no folder"),

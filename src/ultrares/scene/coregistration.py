@@ -27,7 +27,8 @@ class Shift(NamedTuple):
     Attributes:
         rows: Downwards.
         cols: To the right.
-        correlation: Of the details of scene and reference once the shift is undone.
+        correlation: Of the details of scene and reference once the shift is undone; not-a-number where neither
+            shows any.
     """
 
     rows: float
@@ -81,8 +82,9 @@ def _mean_correlation(windows: Sequence[tuple[Image, Image]], shift: tuple[float
         inner = (slice(margin, -margin or None),) * 2
         one, other = _details(scene)[inner], _details(there)[inner]
         power = float((one**2).sum() * (other**2).sum())
-        values.append(float((one * other).sum()) / power**0.5 if power > 0 else 0.0)
-    return float(np.mean(values)) if values else 0.0
+        if power > 0:
+            values.append(float((one * other).sum()) / power**0.5)
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _details(image: Image) -> Image:
