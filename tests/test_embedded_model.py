@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import ultrares
 from tests.shared_data import FOLDER, needs_shared_data
-from ultrares.methods.shelves import EMBEDDED
+from ultrares.methods.shelves import EMBEDDED, shelved
 from ultrares.metrics.fidelity import psnr
 from ultrares.sensor.models import Bicubic, Box
 from ultrares.types import Mode
@@ -106,3 +106,21 @@ def test_each_level_has_a_condition_of_its_own_unless_one_is_reused(
     model = ultrares.load().with_parts("model-1", condition=condition)
     route = model.route(8, **options, sensor=Box(), with_reference=True)
     assert [level.condition for level in route.levels] == 3 * [condition]  # type: ignore[attr-defined]
+
+
+@needs_shared_data
+def test_the_middle_size_is_better_at_x2() -> None:
+    middle = shelved("csp-wavediffur-mid")
+    if middle is None:
+        pytest.skip("it comes with a checkout, not with the package")
+    models = {"middle": ultrares.load(middle), "default": ultrares.load()}
+    gains = []
+    for site in range(0, 12, 3):
+        truth = _tile(2020, site)
+        coarse = Bicubic().degrade(torch.from_numpy(truth)[None].float(), 2)[0].round().byte()
+        scores = {
+            name: psnr(model.upscale(coarse.numpy(), scale=2, sensor="bicubic"), truth)
+            for name, model in models.items()
+        }
+        gains.append(scores["middle"] - scores["default"])
+    assert np.mean(gains) > 0.05
