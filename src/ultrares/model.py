@@ -147,8 +147,6 @@ class Model:
         Raises:
             OptionError: The model is no cascade.
         """
-        if not self._solvers:
-            raise OptionError(f"model {self.name!r} is no cascade and has no levels")
         return self._changed("levels only", residual=None)
 
     def without_x4(self) -> Model:
@@ -157,8 +155,6 @@ class Model:
         Raises:
             OptionError: The model is no cascade.
         """
-        if not self._solvers:
-            raise OptionError(f"model {self.name!r} is no cascade and has no levels")
         return self._changed("steps of x2", x4=None)
 
     def _changed(self, words: str, **changes: Any) -> Model:
@@ -168,6 +164,8 @@ class Model:
             words: What is other about it.
             changes: Of the solvers, the x4 step, and what the constructor takes by name.
         """
+        if not self._solvers:
+            raise OptionError(f"model {self.name!r} is no cascade and has no levels")
         assert isinstance(self.manifest, Manifest)
         saved = SavedModel(
             self.manifest,
