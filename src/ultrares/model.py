@@ -266,7 +266,6 @@ class Model:
         steps: int | None,
         seed: int,
         sensor: SensorModel,
-        condition: Condition | None = None,
         details: Details = "sampled",
     ) -> list[Upscaler]:
         """The cascade of a whole scale, or the least one that is finer.
@@ -280,10 +279,9 @@ class Model:
         if not self._solvers:
             raise ModelError(f"model {self.name!r} is no cascade and has no levels")
         how = self._how(mode=mode, draws=draws, steps=steps, seed=seed, details=details)
-        condition = condition or self._condition
         if self._one_step:
-            return [one_step(self._solvers, int(scale), how, sensor, condition=condition)]
-        return list(cascade(self._solvers, scale, how, sensor, condition=condition))
+            return [one_step(self._solvers, int(scale), how, sensor, condition=self._condition)]
+        return list(cascade(self._solvers, scale, how, sensor, condition=self._condition))
 
     def route(
         self,

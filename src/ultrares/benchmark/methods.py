@@ -16,20 +16,13 @@ from ultrares.benchmark.plan import ModelEntry
 from ultrares.catalogue import load_saved, residual_loader
 from ultrares.errors import ModelError
 from ultrares.methods.place import Place, Solve
-from ultrares.methods.route import Route
 from ultrares.methods.saved import SavedModel
 from ultrares.methods.saved_operator import SavedOperator
 from ultrares.methods.steps import steps_to
 from ultrares.methods.weights import CONFIG
-from ultrares.model import Model, tiler_along
+from ultrares.model import Model
 from ultrares.nets.carn_m import HALO, NATIVE, CarnM
-from ultrares.scene.grid_choice import grid_of_scale
-from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.reference import ArrayReference
-from ultrares.scene.sink import ArraySink
-from ultrares.scene.source import ArraySource
-from ultrares.scene.tile import write_tiles
-from ultrares.types import Origin, Shape
+from ultrares.types import Origin
 
 CARN_M = "carn-m"
 CARN_M_FILE = Path("peers/carn_m.pth")
@@ -124,8 +117,6 @@ def _solver(entry: ModelEntry, saved: SavedModel | SavedOperator) -> Solver:
 
     def solve(case: Case) -> Bytes:
         reference = case.reference(entry.reference)
-        if entry.condition == "reuse":
-            return _reusing(model, case, reference, entry)
         return model.upscale(
             case.coarse,
             scale=case.scale,
@@ -145,7 +136,8 @@ def _model(entry: ModelEntry, saved: SavedModel | SavedOperator) -> Model:
         return Model(saved).with_parts(entry.parts, one_step=once)
     residual = residual_loader(precision="auto", device=None) if entry.residual else None
     # Cascades are compared level by level.
-    return Model(saved, one_step=once, residual=residual).without_x4()
+    model = Model(saved, one_step=once, condition=entry.condition, residual=residual)
+    return model.without_x4()
 
 
 def _alone(saved: SavedModel, entry: ModelEntry) -> Solver:
@@ -167,29 +159,3 @@ def _alone(saved: SavedModel, entry: ModelEntry) -> Solver:
         return as_bytes(255 * image[0].cpu())
 
     return solve
-
-
-def _reusing(model: Model, case: Case, reference: Bytes | None, entry: ModelEntry) -> Bytes:
-    """A cascade every level of which reuses the first condition, as in Table 6."""
-    levels = model.levels(
-        case.scale,
-        mode=entry.mode,
-        draws=1,
-        steps=None,
-        seed=0,
-        sensor=case.sensor,
-        condition="reuse",
-    )
-    source = ArraySource(case.coarse)
-    radiometry = Radiometry.of(source)
-    grid = grid_of_scale(source.shape, case.scale)
-    guide = None
-    if reference is not None:
-        model.check_takes_reference()
-        guide = ArrayReference(reference, source, radiometry)
-    sink = ArraySink(source.bands, Shape(grid.rows.size, grid.cols.size), source.dtype)
-    tiler = tiler_along(
-        Route(levels, None), source, grid, radiometry=radiometry, exact=False, reference=guide
-    )
-    write_tiles(tiler, sink)
-    return sink.array

@@ -32,8 +32,8 @@ MAX_SCALE = 128
 
 ORIGINAL_FACTOR = 8
 """Up to this magnification a level is held to the scene through the sensor model. Beyond it, the mean of
-each block is held to the level before, which by then resolves the sensor's footprint; that keeps
-the context a level needs from growing with the scale."""
+each block is held to the level before, which by then resolves the sensor's footprint (at x16 the one of x4, where
+the last two are made at once); that keeps the context a level needs from growing with the scale."""
 
 ITERATIONS = 2
 """Corrections of a back-projection through a sensor other than the box."""

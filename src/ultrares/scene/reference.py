@@ -47,8 +47,8 @@ REGISTERED = 9
 """Windows that its shift is estimated from at most."""
 
 LEAST_CORRELATION, JUDGED = 0.15, 1024
-"""Correlation of details below which a reference shows another place, and scene pixels that it takes to tell. Of 46 places,
-the same two years before had .33 or more at x2 to x8, and another one .17 or less."""
+"""Correlation of details below which a reference shows another place, and scene pixels that it takes to tell. Of 46 places
+of the training city, the same two years before had .33 or more at x2 to x8, and another one .17 or less."""
 
 GROSS, LEAST_GROSS = 4.0, 0.08
 """Disagreement that counts as change: so many robust standard deviations, and at least this share of the
