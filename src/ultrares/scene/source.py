@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -145,7 +146,7 @@ class RasterSource(Profiled):
             RasterError: The file is damaged, or no pixel of the whole scene is valid.
         """
         if self._sampled is None:
-            places = squares(self._dataset, self.bands, SAMPLED_VALUES)
+            places = self._squares
             if places is None:
                 largest = min(SAMPLE_SIDE, math.isqrt(SAMPLED_VALUES // self.bands))
                 size = [min(largest, side) for side in self.shape]
@@ -158,14 +159,21 @@ class RasterSource(Profiled):
 
     def looked_at(self) -> Sequence[Window] | None:
         """The windows that a sample is made of, where it is no reduced view of the whole."""
+        return self._squares
+
+    @cached_property
+    def _squares(self) -> list[Window] | None:
         return squares(self._dataset, self.bands, SAMPLED_VALUES)
+
+    @cached_property
+    def _written(self) -> list[Window] | None:
+        return written_blocks(self._dataset)
 
     def written_share(self, part: Window) -> float:
         """Which share of a part lies in blocks that were ever written; 1 where it cannot be told."""
-        written = written_blocks(self._dataset)
-        if written is None:
+        if self._written is None:
             return 1.0
-        return sum(shared(block, part) for block in written) / (part.height * part.width)
+        return sum(shared(block, part) for block in self._written) / (part.height * part.width)
 
     def describe(self) -> dict[str, Any]:
         """The raster as ultrares sees it, as plain values."""
