@@ -24,6 +24,10 @@ PLACES = 8192
 """Places whose values a processor's cache holds: carried through in such parts, the sums take a third of the time."""
 
 
+NORM_EPS = 1e-5
+"""What is added to a variance that may be zero, as torch's layer normalisation does."""
+
+
 @dataclass(frozen=True)
 class Queries:
     """Where an image is asked for: a grid of rows and columns, on the pixels of the image.
@@ -78,13 +82,11 @@ class HeadNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
         self.size = width // heads
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Normalise ``values`` (B, N, width) place by place and head by head."""
-        heads = rearrange(values, "b n (h d) -> b n h d", d=self.size)
-        normalised = rearrange(F.layer_norm(heads, (self.size,)), "b n h d -> b n (h d)")
-        # In the precision of the values: one factor of another would have everything computed in single.
-        weight, bias = (each.to(normalised.dtype) for each in (self.weight, self.bias))
-        return torch.addcmul(bias, normalised, weight)
+    def forward(self, centred: Tensor) -> Tensor:
+        """Normalise heads (B, h, d, N) whose channels have a mean of zero at each place."""
+        weight, bias = (each.view(-1, self.size, 1).float() for each in (self.weight, self.bias))
+        deviation = torch.rsqrt(centred.square().mean(dim=2, keepdim=True) + NORM_EPS)
+        return torch.addcmul(bias, centred * deviation, weight)
 
 
 def by_places(values: Tensor) -> tuple[Tensor, ...]:
@@ -117,13 +119,18 @@ class GalerkinBlock(nn.Module):
         return torch.stack([self._products(part) for part in by_places(values)]).sum(dim=0)
 
     def _products(self, values: Tensor) -> Tensor:
-        key, value = self.key_value(values).chunk(2, dim=-1)
-        key, value = (
-            rearrange(norm(part), "b n (h d) -> b n h d", h=self.heads).float()
-            for norm, part in ((self.key_norm, key), (self.value_norm, value))
+        # Places come last, along which processors are fast: a head has but a few channels. Its mean is a linear map of
+        # the values, too, and is taken off the weights once instead of off every place.
+        maps, shifts = (
+            rearrange(part, "(s h d) ... -> s h d (...)", s=2, h=self.heads).float()
+            for part in (self.key_value.weight, self.key_value.bias)
         )
+        maps, shifts = (part - part.mean(dim=2, keepdim=True) for part in (maps, shifts))
+        centred = maps.flatten(0, 2).to(values.dtype) @ values.transpose(1, 2)
+        heads = rearrange(centred, "b (s h d) n -> s b h d n", s=2, h=self.heads).float()
         with torch.autocast(values.device.type, enabled=False):
-            summed: Tensor = torch.einsum("bnhd,bnhe->bhde", key, value)
+            key, value = self.key_norm(heads[0] + shifts[0]), self.value_norm(heads[1] + shifts[1])
+            summed: Tensor = key @ value.transpose(-1, -2)
         return summed
 
     def forward(self, values: Tensor, integral: Tensor) -> Tensor:
