@@ -306,8 +306,8 @@ def test_the_report_says_what_was_done(scene: Path, bicubic: Model) -> None:
 
 def bicubic_by_array(scene: Path, model: Model) -> np.ndarray:
     """The scene through the array face, its missing pixels put back; true as bicubic has no range."""
+    from ultrares.scene.array_sink import ArraySink
     from ultrares.scene.radiometry import Radiometry
-    from ultrares.scene.sink import ArraySink
     from ultrares.scene.source import RasterSource
     from ultrares.scene.upscale import upscale
     from ultrares.sensor.models import Box

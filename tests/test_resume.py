@@ -314,7 +314,7 @@ from pathlib import Path
 import ultrares.api
 from ultrares.scene import staging
 from ultrares.scene.journal import Journal
-from ultrares.scene.sink import CogSink
+from ultrares.scene.cog_sink import CogSink
 from ultrares.scene.stac_item import StacFile
 from ultrares.scene.zarr_sink import ZarrSink
 import ultrares.cli.app

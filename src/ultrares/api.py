@@ -29,7 +29,7 @@ from ultrares.scene.choice import Choice
 from ultrares.scene.degrade import degrade as degrade_file
 from ultrares.scene.grid_choice import Wanted
 from ultrares.scene.opening import open_raster
-from ultrares.scene.sink import check_target
+from ultrares.scene.publishing import check_target
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import write_tiles
 from ultrares.sensor.models import Box, SensorModel, parse_sensor

@@ -14,7 +14,7 @@ from ultrares.scene.check import SPREAD
 from ultrares.scene.evidence import EVIDENCE, EVIDENCE_IN_WORDS, profile_of_evidence
 from ultrares.scene.opening import FileSink, open_sink
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.sink import check_target, commit_together
+from ultrares.scene.publishing import check_target, commit_together
 from ultrares.scene.stac_input import asset_path, is_item, item_times
 from ultrares.scene.stac_item import Origins, StacFile, Written, times_of
 from ultrares.scene.staging import Staging, is_published

@@ -22,12 +22,12 @@ from ultrares.methods.place import Details, Solve
 from ultrares.methods.route import Route, check_scale, route_of_cascade, route_of_operator
 from ultrares.methods.saved import Manifest, SavedModel
 from ultrares.methods.saved_operator import SavedOperator
+from ultrares.scene.array_sink import ArraySink
 from ultrares.scene.grid_choice import grid_of_scale
 from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.reference import ArrayReference
-from ultrares.scene.sink import ArraySink
 from ultrares.scene.source import ArraySource
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import write_tiles

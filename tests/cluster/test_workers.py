@@ -21,7 +21,7 @@ import ultrares
 from tests.scene.conftest import UTM, Writer
 from ultrares.cluster.gather import IN_FLIGHT, results_from_workers, write_tiles_from_workers
 from ultrares.errors import ClusterError, ModelError, OptionError
-from ultrares.scene.sink import ArraySink
+from ultrares.scene.array_sink import ArraySink
 from ultrares.scene.tile import Tile
 from ultrares.types import Shape, Window
 

@@ -18,8 +18,8 @@ from ultrares.methods.guided_bands import MOST, REACH, follows, guided
 from ultrares.methods.place import Place, Solve
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.nets.cross_scale_pyramid import CrossScalePyramid
+from ultrares.scene.array_sink import ArraySink
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.sink import ArraySink
 from ultrares.scene.source import ArraySource
 from ultrares.scene.upscale import upscale
 from ultrares.sensor.models import Box

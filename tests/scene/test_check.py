@@ -18,8 +18,8 @@ from tests.scene.test_grid import polynomial
 from tests.scene.test_upscale import written
 from ultrares.errors import RasterError
 from ultrares.scene.check import CheckReport, check
+from ultrares.scene.cog_sink import CogSink
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.sink import CogSink
 from ultrares.scene.source import RasterSource
 from ultrares.scene.upscale import repeat
 from ultrares.scene.windows import whole

@@ -15,8 +15,8 @@ from tests.scene.conftest import UTM, Writer
 from ultrares import Model
 from ultrares.errors import OptionError, OutputError, RasterError
 from ultrares.scene.choice import Choice, labels
+from ultrares.scene.publishing import check_target
 from ultrares.scene.room import stored_bytes_per_pixel
-from ultrares.scene.sink import check_target
 from ultrares.scene.source import RasterSource
 from ultrares.scene.windows import whole
 from ultrares.types import Window

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from tests.scene.conftest import Cubic
+from ultrares.scene.array_sink import ArraySink
 from ultrares.scene.evidence import EVIDENCE
 from ultrares.scene.grid_choice import grid_of_scale
 from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.halving import HalvingTiler
 from ultrares.scene.pyramid import Pyramid
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.sink import ArraySink
 from ultrares.scene.source import ArraySource
 from ultrares.scene.tile import Tile, write_tiles
 from ultrares.scene.upscale import BlockTiler

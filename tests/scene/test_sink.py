@@ -22,8 +22,10 @@ from rio_cogeo.cogeo import cog_validate
 from tests.scene.conftest import UTM
 from tests.scene.test_grid import polynomial
 from ultrares.errors import OutputError
+from ultrares.scene.array_sink import ArraySink
+from ultrares.scene.cog_sink import CogSink
 from ultrares.scene.profile import BandProfile, SceneProfile
-from ultrares.scene.sink import ArraySink, CogSink, check_target, commit_together
+from ultrares.scene.publishing import check_target, commit_together
 from ultrares.scene.source import RasterSource
 from ultrares.scene.windows import tiles, whole
 from ultrares.types import Shape, Window

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from tests.scene.conftest import UTM, Cubic, Drawn, Nearest, Noisy, Writer, assert_block_means
 from ultrares.errors import OptionError
+from ultrares.scene.array_sink import ArraySink
 from ultrares.scene.check import check
+from ultrares.scene.cog_sink import CogSink
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.sink import ArraySink, CogSink
 from ultrares.scene.source import ArraySource, RasterSource
 from ultrares.scene.upscale import aoi_window, repeat, upscale
 from ultrares.scene.windows import whole

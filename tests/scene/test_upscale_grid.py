@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ultrares.methods.area_average import AreaAverage
+from ultrares.scene.array_sink import ArraySink
 from ultrares.scene.grid_choice import grid_of_scale
 from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.pyramid import Pyramid
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.sink import ArraySink
 from ultrares.scene.source import ArraySource
 from ultrares.scene.target_grid import Axis, TargetGrid
 from ultrares.scene.tile import write_tiles

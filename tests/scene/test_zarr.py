@@ -20,7 +20,7 @@ from tests.scene.test_grid import polynomial
 from ultrares.errors import MissingExtraError, OutputError, RasterError
 from ultrares.scene.overview import halved
 from ultrares.scene.profile import BandProfile, SceneProfile
-from ultrares.scene.sink import check_target, commit_together
+from ultrares.scene.publishing import check_target, commit_together
 from ultrares.scene.staging import Staging
 from ultrares.scene.windows import tiles, whole
 from ultrares.scene.zarr_sink import Layout, ZarrSink, layout_for

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ultrares.errors import RasterError
+from ultrares.scene.cog_sink import CogSink
 from ultrares.scene.grid import coarser_transform, finer_gcps, finer_rpcs
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.pyramid import Pyramid
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.sink import CogSink
 from ultrares.scene.source import RasterSource
 from ultrares.scene.windows import tiles, whole
 from ultrares.sensor.models import SensorModel

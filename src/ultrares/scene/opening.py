@@ -8,8 +8,8 @@ from pathlib import Path
 from ultrares.errors import OptionError
 from ultrares.scene.budget import LARGEST_BLOCK_CACHE
 from ultrares.scene.choice import ALL_OF_IT, Choice
+from ultrares.scene.cog_sink import CogSink
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.sink import CogSink
 from ultrares.scene.source import RasterSource
 from ultrares.scene.stac_input import asset_path, is_item
 from ultrares.scene.staging import Staging

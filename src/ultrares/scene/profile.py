@@ -69,6 +69,15 @@ class SceneProfile:
         """The value that means no data; GeoTIFF knows one for all bands."""
         return next((band.nodata for band in self.bands if band.nodata is not None), None)
 
+    @property
+    def storable_nodata(self) -> float | None:
+        """Nodata as the type can hold it; a value outside its range marks no pixel anyway."""
+        nodata = self.nodata
+        if nodata is None or self.dtype.kind == "f":
+            return nodata
+        limits = np.iinfo(self.dtype)
+        return nodata if limits.min <= nodata <= limits.max else None
+
     def upscaled(self, scale: int, window: Window) -> SceneProfile:
         """The profile of a window of the raster, ``scale`` times finer."""
         rows, cols = (

@@ -22,7 +22,7 @@ from ultrares.errors import OutputError
 from ultrares.scene.footprint import footprint
 from ultrares.scene.opening import FileSink
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.sink import rename_to_new
+from ultrares.scene.publishing import rename_to_new
 from ultrares.scene.statistics import Statistics
 from ultrares.scene.zarr_layout import is_zarr
 

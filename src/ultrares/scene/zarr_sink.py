@@ -122,7 +122,7 @@ class ZarrSink:
         self._profile = profile
         self._overwrite = overwrite
         self._layout = layout or Layout(CHUNK, CHUNK)
-        self._nodata = storable(profile.nodata, profile.dtype)
+        self._nodata = profile.storable_nodata
         self._tallies = [Tally() for _ in profile.bands]
         self._counted: set[Window] = set()
         self._levels = _levels(profile.shape)
@@ -463,14 +463,6 @@ def check_folder(path: Path) -> None:
         raise OutputError(f"{path} is a folder; pass the name of the file to write")
     if not any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray")):
         raise OutputError(f"{path} is a folder and no Zarr; choose another name for the output")
-
-
-def storable(nodata: float | None, dtype: np.dtype) -> float | None:
-    """Nodata as the type can hold it; a value outside its range marks no pixel anyway."""
-    if nodata is None or dtype.kind == "f":
-        return nodata
-    limits = np.iinfo(dtype)
-    return nodata if nodata == nodata and limits.min <= nodata <= limits.max else None
 
 
 def _levels(shape: Shape) -> list[str]:

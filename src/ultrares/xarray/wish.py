@@ -13,9 +13,9 @@ from torch import Tensor
 from ultrares.loading import load
 from ultrares.methods.route import check_scale
 from ultrares.model import Model, tiler_along
+from ultrares.scene.array_sink import ArraySink
 from ultrares.scene.grid_choice import grid_of_scale
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.sink import ArraySink
 from ultrares.scene.source import ArraySource
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import write_tiles

@@ -1,4 +1,4 @@
-"""Where pixels go: a cloud-optimised GeoTIFF that appears whole or not at all, or an array."""
+"""A cloud-optimised GeoTIFF that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,39 +11,29 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
-from xml.etree import ElementTree
-from xml.etree.ElementTree import Element, SubElement
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
-from rasterio.control import GroundControlPoint
-from rasterio.crs import CRS
-from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetWriter
-from rasterio.windows import Window as RasterWindow
 
 from ultrares.errors import OutputError
 from ultrares.scene.budget import LARGEST_BLOCK_CACHE
-from ultrares.scene.names import exists, shown
-from ultrares.scene.profile import SceneProfile, Tags
+from ultrares.scene.profile import SceneProfile
+from ultrares.scene.publishing import rename_to_new
 from ultrares.scene.source import raster_window
 from ultrares.scene.staging import Staging, sync, unwritable
 from ultrares.scene.statistics import Statistics, Tally, tallies_of
+from ultrares.scene.template import add_statistics, write_template
 from ultrares.scene.tile_file import BLOCK, canonical, encode, hole, is_hole, mosaic, note_of
-from ultrares.scene.zarr_sink import check_folder, storable
-from ultrares.types import Shape, Window
+from ultrares.types import Window
 
 T = TypeVar("T")
 
 # What GDAL says while a dataset is closed on a full disk passes through rasterio unwrapped.
 _FAILURES = (RasterioError, CPLE_BaseError, OSError)
-
-LONGEST_NAME = 220
-"""Bytes of the name of a result; file systems allow 255, and staging folders add theirs."""
 
 # Without PAM nothing is written beside the file, where a rename would lose it.
 _ENVIRONMENT: dict[str, Any] = {
@@ -53,44 +43,6 @@ _ENVIRONMENT: dict[str, Any] = {
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
 }
-
-
-def check_target(source: str | Path, target: str | Path, *, overwrite: bool) -> None:
-    """Refuse a target that cannot or must not be written, before any work is done.
-
-    Raises:
-        OutputError: It exists, is the source, or its folder is missing or not writable.
-    """
-    path = Path(target)
-    _check_name(path)
-    try:
-        path.lstat()
-    except OSError as error:
-        if not isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise OutputError(f"{target} cannot be written: {error.strerror}") from error
-    if path.is_dir():
-        check_folder(path)
-    if path.exists() and exists(source) and path.samefile(source):
-        raise OutputError(f"{target} is the input itself; choose another name for the output")
-    if (path.exists() or path.is_symlink()) and not overwrite:
-        raise OutputError(f"{target} exists; pass --overwrite to replace it")
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"{target} cannot be written: folder {folder} does not exist")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{target} cannot be written: folder {folder} is not writable")
-
-
-def _check_name(path: Path) -> None:
-    """Refuse what GDAL or the file system cannot write: staging files have longer names."""
-    try:
-        length = len(path.name.encode("utf-8"))
-    except UnicodeEncodeError:
-        length = LONGEST_NAME + 1
-    if "\0" in str(path) or length > LONGEST_NAME:
-        raise OutputError(
-            f"{shown(path)} cannot be written: its name must be UTF-8 of at most {LONGEST_NAME} bytes"
-        )
 
 
 class CogSink:
@@ -179,7 +131,7 @@ class CogSink:
         # Alpha is valid everywhere; where it is 0, nothing else is.
         if valid[~np.array(self._profile.alpha)].any():
             return False
-        empty = storable(self._profile.nodata, self._profile.dtype)
+        empty = self._profile.storable_nodata
         if empty is not None and np.isnan(empty):
             return bool(np.isnan(array).all())
         return bool((array == (0 if empty is None else empty)).all())
@@ -286,13 +238,8 @@ class CogSink:
 
     def _describe(self, tags: dict[str, str]) -> Path:
         """All but the pixels, as a virtual raster; early, for what cannot be said must be refused early."""
-        profile = self._profile
         path = self._held.folder / "template.vrt"
-        sparse = path.with_suffix(".tif")
-        _create(sparse, profile, tags)
-        rasterio.shutil.copy(sparse, path, driver="VRT")
-        sparse.unlink()
-        _complete(path, profile)
+        write_template(path, self._profile, tags)
         return path
 
     def _own_items(self) -> bool:
@@ -304,7 +251,7 @@ class CogSink:
     def _make_cog(self) -> None:
         wide = self._profile.dtype.itemsize == 8 and self._profile.dtype.kind in "iu"
         whole, counted = (self._held.folder / name for name in ("mosaic.vrt", "counted.vrt"))
-        _add_statistics(self._template, counted, self.statistics if self._own_items() else [])
+        add_statistics(self._template, counted, self.statistics if self._own_items() else [])
         windows = sorted(self._held.finished)
         pieces = ((each, self._held.path(each)) for each in windows)
         mosaic(counted, (piece for piece in pieces if not is_hole(piece[1])), whole)
@@ -365,194 +312,7 @@ class CogSink:
             raise OutputError(unwritable(self._target, reason) + kept) from error
 
 
-class Publishable(Protocol):
-    """What appears under its name in one step, and can be taken back."""
-
-    def prepare(self) -> None:
-        """Finish it, so that nothing but its name is missing."""
-
-    def keep_replaced(self) -> None:
-        """Keep what publishing will replace."""
-
-    def publish(self) -> None:
-        """Give it its name."""
-
-    def withdraw(self) -> None:
-        """Take it back, and put back what it replaced."""
-
-
-def commit_together(*sinks: Publishable) -> None:
-    """Publish results that belong together: all of them, or none.
-
-    All are finished and read back before the first gets its name; what remains is a rename each. The last
-    is the one whose presence says that the rest is there, too.
-
-    Args:
-        sinks: In the order in which their results appear.
-
-    Raises:
-        OutputError: One of them cannot be published; those before it were taken back.
-    """
-    for sink in sinks:
-        sink.prepare()
-    try:
-        for sink in sinks:
-            sink.keep_replaced()
-            sink.publish()
-    except BaseException:
-        for sink in sinks:
-            sink.withdraw()
-        raise
-
-
-class ArraySink:
-    """An array in memory.
-
-    Attributes:
-        array: The result, shape (C, H, W).
-    """
-
-    def __init__(self, bands: int, shape: Shape, dtype: np.dtype) -> None:
-        self.array = np.empty((bands, *shape), dtype=dtype)
-
-    def write(self, window: Window, array: np.ndarray, valid: np.ndarray) -> None:
-        """Store pixels (C, h, w) at a window."""
-        del valid
-        rows = slice(window.row, window.row + window.height)
-        cols = slice(window.col, window.col + window.width)
-        self.array[:, rows, cols] = array
-
-    def commit(self) -> None:
-        """Nothing to publish."""
-
-
-def _create(path: Path, profile: SceneProfile, tags: dict[str, str]) -> None:
-    """A GeoTIFF without pixels that says all there is to say."""
-    colours = [band.colorinterp for band in profile.bands]
-    rgb = colours[:3] == [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            height=profile.shape.height,
-            width=profile.shape.width,
-            count=len(profile.bands),
-            dtype=profile.dtype.name,
-            nodata=storable(profile.nodata, profile.dtype),
-            tiled=True,
-            blockxsize=BLOCK,
-            blockysize=BLOCK,
-            sparse_ok=True,
-            bigtiff="if_safer",
-            photometric="rgb" if rgb and profile.dtype in ("uint8", "uint16") else "minisblack",
-            alpha="unspecified" if ColorInterp.alpha in colours else "no",
-        )
-    with dataset:
-        _describe(dataset, profile, tags)
-        if profile.masked:
-            dataset.write_mask(np.zeros((1, 1), np.uint8), window=RasterWindow(0, 0, 1, 1))
-
-
-def _complete(path: Path, profile: SceneProfile) -> None:
-    """Say what GDAL leaves out of a virtual raster, or rounds: namespaces, control points and scales."""
-    tree = ElementTree.parse(path)
-    root = tree.getroot()
-    _add_spaces(root, profile.tags)
-    for element, band in zip(root.findall("VRTRasterBand"), profile.bands, strict=True):
-        _add_spaces(element, band.tags)
-        for name, value in (("Scale", band.scale), ("Offset", band.offset)):
-            for found in element.findall(name):
-                found.text = repr(float(value))
-    for found, point in zip(root.findall("GCPList/GCP"), profile.gcps, strict=True):
-        for name, number in zip(("Pixel", "Line", "X", "Y", "Z"), _numbers(point), strict=True):
-            found.set(name, repr(float(number)))
-    tree.write(path)
-
-
-def _add_statistics(template: Path, path: Path, found: Sequence[Statistics | None]) -> None:
-    """Write a virtual raster that says, beside all else, what its bands are like."""
-    tree = ElementTree.parse(template)
-    for band, one in zip(tree.getroot().findall("VRTRasterBand"), found, strict=False):
-        items = {} if one is None else one.items()
-        block = next((each for each in band.findall("Metadata") if not each.get("domain")), None)
-        if block is None:
-            block = Element("Metadata")
-            band.insert(0, block)
-        for old in [each for each in block if each.get("key") in items]:
-            block.remove(old)
-        for key, value in items.items():
-            SubElement(block, "MDI", key=key).text = value
-    tree.write(path)
-
-
-def _numbers(point: GroundControlPoint) -> tuple[float, ...]:
-    return point.col, point.row, point.x, point.y, point.z or 0.0
-
-
-def _add_spaces(element: Element, spaces: Tags) -> None:
-    have = {each.get("domain", "") for each in element.findall("Metadata")}
-    for space, items in spaces.items():
-        if items and space not in have:
-            block = Element("Metadata", domain=space)
-            for key, value in items.items():
-                SubElement(block, "MDI", key=key).text = value
-            element.insert(0, block)
-
-
-def _describe(dataset: DatasetWriter, profile: SceneProfile, tags: dict[str, str]) -> None:
-    """Set everything but pixels."""
-    _place(dataset, profile)
-    dataset.colorinterp = [band.colorinterp for band in profile.bands]
-    dataset.scales = [band.scale for band in profile.bands]
-    dataset.offsets = [band.offset for band in profile.bands]
-    dataset.units = [band.unit or "" for band in profile.bands]
-    for index, band in enumerate(profile.bands, start=1):
-        if band.description:
-            dataset.set_band_description(index, band.description)
-        for space, items in band.tags.items():
-            _update_tags(dataset, items, space, index)
-    for space, items in profile.tags.items():
-        _update_tags(dataset, items, space, 0)
-    _update_tags(dataset, tags, "", 0)
-
-
-def _place(dataset: DatasetWriter, profile: SceneProfile) -> None:
-    """Set where the pixels lie; GeoTIFF holds a transform or control points, not both."""
-    if profile.gcps:
-        # rasterio needs a CRS, if an empty one.
-        dataset.gcps = (list(profile.gcps), profile.crs or CRS())
-    elif profile.crs is not None:
-        dataset.crs = profile.crs
-    if profile.transform is not None:
-        dataset.transform = profile.transform
-    if profile.rpcs is not None:
-        dataset.rpcs = profile.rpcs
-
-
-def _update_tags(dataset: DatasetWriter, items: Mapping[str, str], space: str, index: int) -> None:
-    if items:
-        dataset.update_tags(index, ns=space or None, **items)
-
-
 def _block(width: int) -> int:
     """Side of the result's blocks; a level as wide as a block would pass for one without tiles."""
     halves = (width / 2**level for level in range(32))
     return 384 if any(BLOCK in (int(half), math.ceil(half)) for half in halves) else BLOCK
-
-
-def rename_to_new(staging: Path, target: Path) -> None:
-    """Give a file a name that must not exist yet."""
-    try:
-        os.link(staging, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        # No hard links on this file system. An empty file that claims the name would pass for a result if
-        # the process ended now, so a moment remains in which somebody else's would be replaced.
-        if os.path.lexists(target):
-            raise FileExistsError(target) from None
-        staging.replace(target)
-    else:
-        staging.unlink()
