@@ -17,7 +17,7 @@ SIDE_FILES = (".aux.xml", ".ovr", ".msk")
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command line, captured."""
-    command = [sys.executable, "-m", "ultrares.cli.app", *arguments]
+    command = [sys.executable, "-m", "ultrares", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -36,7 +36,7 @@ def run(
     # Files rather than pipes, which would stop a process that says much while nobody reads.
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as complained:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ultrares.cli.app", *arguments, "--json"],
+            [sys.executable, "-m", "ultrares", *arguments, "--json"],
             stdout=said,
             stderr=complained,
         )

@@ -1,6 +1,6 @@
 """``python -m ultrares`` is the command ``ultrares``."""
 
-from ultrares.cli.app import main
+from ultrares.cli.process import run
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -44,6 +44,15 @@ def test_workers_take_the_gpus_in_turn():
     assert set(alone.values()) == {"3"}
 
 
+def test_each_process_sees_the_gpu_that_is_its_own(monkeypatch):
+    """With GPUs that are only said to be there: what a process is started with, it cannot know of others by."""
+    monkeypatch.setattr(subject, "_gpus", lambda: ["4", "7"])
+    with Hands(2).client() as client:
+        assert client is not None
+        seen = client.run(lambda: __import__("os").environ["CUDA_VISIBLE_DEVICES"])
+    assert sorted(seen.values()) == ["4", "7"]
+
+
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(subject, "REACHED_IN", 0.2)
     with (
