@@ -96,7 +96,7 @@ def main(
                 found = []
                 for device in others:
                     apart = np.abs(upscaled(scene, target, device, options) - pixels)
-                    found.append(f"{apart.max()} ({(apart > 0).mean():.2%})")
+                    found.append(f"{apart.max()} ({(apart > 0).mean():.3%})")
                 row(precision, case, *found)
 
 

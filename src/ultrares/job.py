@@ -16,7 +16,7 @@ from ultrares.errors import ClusterError, RasterError
 from ultrares.loading import load
 from ultrares.methods.route import Route
 from ultrares.methods.shelves import EMBEDDED
-from ultrares.model import Model, tiler_along
+from ultrares.model import Model
 from ultrares.scene.choice import ALL_OF_IT, Choice
 from ultrares.scene.halving import HalvingTiler
 from ultrares.scene.opening import Raster, open_raster
@@ -26,6 +26,7 @@ from ultrares.scene.reference import RasterReference, open_reference
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Tiler
 from ultrares.sensor.models import Box, parse_sensor
+from ultrares.tilers import tiler_along
 from ultrares.types import Mode, Precision, Reference, Window
 
 

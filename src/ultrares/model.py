@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, TypeVar, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.errors import InputError, ModelError, OptionError, ReferenceImageError
-from ultrares.methods.area_average import AreaAverage
 from ultrares.methods.cascade import Condition, cascade, number_of_levels
 from ultrares.methods.csp_wavediffur import CSPWaveDiffUR, Part
 from ultrares.methods.one_step import one_step
@@ -22,21 +22,39 @@ from ultrares.methods.place import Details, Solve
 from ultrares.methods.route import Route, check_scale, route_of_cascade, route_of_operator
 from ultrares.methods.saved import Manifest, SavedModel
 from ultrares.methods.saved_operator import SavedOperator
+from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.scene.array_sink import ArraySink
 from ultrares.scene.grid_choice import grid_of_scale
-from ultrares.scene.grid_stage import GridStage
-from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.reference import ArrayReference
 from ultrares.scene.source import ArraySource
-from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import write_tiles
-from ultrares.scene.upscale import BlockTiler
-from ultrares.scene.upscale_grid import AreaTiler
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
-from ultrares.types import Mode, Reference, Shape, Source, Upscaler, Window
+from ultrares.tilers import tiler_along
+from ultrares.types import Mode, Shape, Upscaler
 
 Image = TypeVar("Image", np.ndarray, torch.Tensor)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """How a cascade's networks are put to use.
+
+    Attributes:
+        solvers: Of one level, one per weight set; none if the model is no cascade.
+        x4: Of two levels at once; None to climb in levels of x2 alone.
+        residual: Loads what reaches where no level does; None to make one level more and average it.
+        one_step: Whether a scale is reached in one step instead of a cascade.
+        condition: Where each level's condition comes from.
+        words: What a result's identity says of all that.
+    """
+
+    solvers: tuple[WaveDiffUR, ...]
+    x4: WaveDiffUR | None
+    residual: Callable[[], SavedOperator] | None
+    one_step: bool
+    condition: Condition
+    words: str
 
 
 class Model:
@@ -55,13 +73,15 @@ class Model:
         residual: Callable[[], SavedOperator] | None = None,
     ) -> None:
         self.manifest = saved.manifest
-        self._solvers = () if isinstance(saved, SavedOperator) else saved.solvers
-        self._x4 = None if isinstance(saved, SavedOperator) else saved.x4
         self._operator = saved if isinstance(saved, SavedOperator) else None
-        self._residual = residual
-        self._one_step = one_step
-        self._condition = condition
-        self._variant = ("one step" if one_step else "all") if residual else "levels only"
+        self._made = Configuration(
+            solvers=() if isinstance(saved, SavedOperator) else saved.solvers,
+            x4=None if isinstance(saved, SavedOperator) else saved.x4,
+            residual=residual,
+            one_step=one_step,
+            condition=condition,
+            words=("one step" if one_step else "all") if residual else "levels only",
+        )
 
     @property
     def name(self) -> str:
@@ -71,7 +91,7 @@ class Model:
     @property
     def uses_reference(self) -> bool:
         """Whether any level of its cascade makes use of a reference."""
-        return any(solver.uses_reference for solver in self._solvers)
+        return any(solver.uses_reference for solver in self._made.solvers)
 
     def widening(self, scale: float) -> float | None:
         """What turns the spread of draws at a scale into an expected error, if it was measured."""
@@ -99,17 +119,17 @@ class Model:
         Returns:
             None where weights have no checksum, so that nobody can tell whether they are the same.
         """
-        nets = [self._operator] if self._operator is not None else list(self._solvers)
+        nets = [self._operator] if self._operator is not None else list(self._made.solvers)
         checksums = [self.manifest.sha256]
-        if route.last is not None and self._operator is None and self._residual is not None:
-            checksums.append(self._residual().manifest.sha256)
-        weightless = [type(solver.backbone) is BicubicBackbone for solver in self._solvers]
+        if route.last is not None and self._operator is None and self._made.residual is not None:
+            checksums.append(self._made.residual().manifest.sha256)
+        weightless = [type(solver.backbone) is BicubicBackbone for solver in self._made.solvers]
         if None in checksums and not (weightless and all(weightless)):
             return None
         return {
             "model": self.name,
             "weights": " and ".join(str(checksum) for checksum in checksums),
-            "parts": self._variant,
+            "parts": self._made.words,
             "precision": " and ".join(sorted({_precision(net) for net in nets})),
             "device": " and ".join(sorted({_device(net.device) for net in nets})),
             "torch": torch.__version__,
@@ -129,17 +149,17 @@ class Model:
         Raises:
             OptionError: The model is not of Algorithm 2.
         """
-        if not self._solvers or not all(
-            isinstance(solver, CSPWaveDiffUR) for solver in self._solvers
-        ):
+        csp = [solver for solver in self._made.solvers if isinstance(solver, CSPWaveDiffUR)]
+        if not csp or len(csp) != len(self._made.solvers):
             raise OptionError(f"model {self.name!r} has no parts: only models of CSP-WaveDiffUR do")
-        solvers = tuple(
-            solver.with_parts(part) for solver in self._solvers if isinstance(solver, CSPWaveDiffUR)
+        made = replace(
+            self._made,
+            solvers=tuple(solver.with_parts(part) for solver in csp),
+            x4=None,
+            one_step=one_step,
+            condition=condition,
         )
-        kind = "one step" if one_step else condition
-        return self._changed(
-            f"{part}, {kind}", solvers=solvers, x4=None, one_step=one_step, condition=condition
-        )
+        return self._made_as(made, f"{part}, {'one step' if one_step else condition}")
 
     def without_residual(self) -> Model:
         """The same model, making one level more instead of an operator's step where no level reaches a scale.
@@ -147,7 +167,7 @@ class Model:
         Raises:
             OptionError: The model is no cascade.
         """
-        return self._changed("levels only", residual=None)
+        return self._made_as(replace(self._made, residual=None), "levels only")
 
     def without_x4(self) -> Model:
         """The same model, climbing in steps of x2 alone: for comparisons of cascades.
@@ -155,30 +175,14 @@ class Model:
         Raises:
             OptionError: The model is no cascade.
         """
-        return self._changed("steps of x2", x4=None)
+        return self._made_as(replace(self._made, x4=None), "steps of x2")
 
-    def _changed(self, words: str, **changes: Any) -> Model:
-        """Another configuration of the same weights, which must not be taken for this one.
-
-        Args:
-            words: What is other about it.
-            changes: Of the solvers, the x4 step, and what the constructor takes by name.
-        """
-        if not self._solvers:
+    def _made_as(self, made: Configuration, words: str) -> Model:
+        """The same weights, configured otherwise, which ``words`` keep from being taken for this model."""
+        if not self._made.solvers:
             raise OptionError(f"model {self.name!r} is no cascade and has no levels")
-        assert isinstance(self.manifest, Manifest)
-        saved = SavedModel(
-            self.manifest,
-            changes.pop("solvers", self._solvers),
-            changes.pop("x4", self._x4),
-        )
-        kept: dict[str, Any] = {
-            "one_step": self._one_step,
-            "condition": self._condition,
-            "residual": self._residual,
-        }
-        model = Model(saved, **(kept | changes))
-        model._variant = f"{words} of {self._variant}"
+        model = copy(self)
+        model._made = replace(made, words=f"{words} of {self._made.words}")
         return model
 
     def upscale(
@@ -276,12 +280,16 @@ class Model:
             ModelError: Samples are asked of a model without denoiser, or it is no cascade.
         """
         number_of_levels(scale)
-        if not self._solvers:
+        if not self._made.solvers:
             raise ModelError(f"model {self.name!r} is no cascade and has no levels")
         how = self._how(mode=mode, draws=draws, steps=steps, seed=seed, details=details)
-        if self._one_step:
-            return [one_step(self._solvers, int(scale), how, sensor, condition=self._condition)]
-        return list(cascade(self._solvers, scale, how, sensor, condition=self._condition))
+        if self._made.one_step:
+            return [
+                one_step(
+                    self._made.solvers, int(scale), how, sensor, condition=self._made.condition
+                )
+            ]
+        return list(cascade(self._made.solvers, scale, how, sensor, condition=self._made.condition))
 
     def route(
         self,
@@ -308,21 +316,23 @@ class Model:
         how = self._how(mode=mode, draws=draws, steps=steps, seed=seed)
         if self._operator is not None:
             return route_of_operator(self._operator, how, sensor)
-        if self._one_step:
+        if self._made.one_step:
             levels = self.levels(
                 scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=sensor
             )
             return Route(levels, None)
         if with_reference:
-            return route_of_cascade(self._solvers, scale, how, sensor, condition=self._condition)
+            return route_of_cascade(
+                self._made.solvers, scale, how, sensor, condition=self._made.condition
+            )
         return route_of_cascade(
-            [solver.unguided() for solver in self._solvers],
+            [solver.unguided() for solver in self._made.solvers],
             scale,
             how,
             sensor,
-            x4=self._x4,
-            residual=self._residual,
-            condition=self._condition,
+            x4=self._made.x4,
+            residual=self._made.residual,
+            condition=self._made.condition,
         )
 
     def _how(
@@ -359,7 +369,9 @@ class Model:
             OptionError: The steps belong to the weights.
         """
         able = (
-            self._solvers[0].draws if self._operator is None else self._operator.prior is not None
+            self._made.solvers[0].draws
+            if self._operator is None
+            else self._operator.prior is not None
         )
         if mode == "perceptual" and not able:
             raise ModelError(
@@ -367,7 +379,7 @@ class Model:
             )
         if self._operator is not None:
             return
-        first = self._solvers[0]
+        first = self._made.solvers[0]
         if steps is not None and first.prior is None and first.backbone.stochastic:
             raise OptionError(
                 f"model {self.name!r} draws in the number of steps that is stored with its weights, not in "
@@ -424,77 +436,6 @@ class Model:
         return _as_given(sink.array, image), None if spread is None else _as_given(
             spread.array, image
         )
-
-
-def tiler_along(  # noqa: PLR0913 - each is a decision that belongs to the caller
-    route: Route,
-    source: Source,
-    grid: TargetGrid,
-    *,
-    radiometry: Radiometry,
-    exact: bool,
-    reference: Reference | None = None,
-    with_spread: bool = False,
-    with_evidence: bool = False,
-    widening: float | None = None,
-    nodata: float | None = None,
-    tile: int = 512,
-    cache_bytes: int = DEFAULT_CACHE,
-    part: Window | None = None,
-    integrals: Sequence[Tensor] | None = None,
-) -> BlockTiler | AreaTiler:
-    """What makes the tiles of a product along a route: in whole blocks where the grid has them, else by areas.
-
-    Args:
-        route: From :meth:`Model.route`.
-        source: The scene.
-        grid: Where the output pixels lie on the scene, all of them.
-        radiometry: The scene's range.
-        exact: Whether means over scene pixels shall be kept.
-        reference: A finer image of the place.
-        with_spread: Whether tiles have the standard deviation of the draws.
-        with_evidence: Whether tiles have the layer of :mod:`ultrares.scene.evidence`.
-        widening: See :class:`ultrares.scene.upscale.BlockTiler`.
-        nodata: A value that no valid pixel may get.
-        tile: Output pixels a side that are made at once, where blocks are whole.
-        cache_bytes: What computed cells may keep.
-        part: Output pixels of the product; None for all.
-        integrals: Those of the route's last step, if they were gathered elsewhere.
-    """
-    factor = grid.factor
-    if factor is not None and grid.covers(source.shape):
-        return BlockTiler(
-            source,
-            route.levels,
-            factor,
-            radiometry=radiometry,
-            nodata=nodata,
-            tile=tile,
-            aoi=None if part is None else part.reduced(factor),
-            exact=exact,
-            cache_bytes=cache_bytes,
-            reference=reference,
-            with_spread=with_spread,
-            with_evidence=with_evidence,
-            widening=widening,
-            last=route.last,
-            integrals=integrals,
-        )
-    pyramid = Pyramid(
-        source, radiometry, route.levels, cache_bytes=cache_bytes, reference=reference
-    )
-    return AreaTiler(
-        source,
-        GridStage(pyramid, route.last or AreaAverage(), grid, integrals=integrals),
-        grid,
-        radiometry=radiometry,
-        nodata=nodata,
-        part=part,
-        exact=exact,
-        with_spread=with_spread,
-        with_evidence=with_evidence,
-        widening=widening,
-    )
 
 
 def _precision(net: Any) -> str:

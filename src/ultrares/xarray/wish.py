@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ultrares.loading import load
 from ultrares.methods.route import check_scale
-from ultrares.model import Model, tiler_along
+from ultrares.model import Model
 from ultrares.scene.array_sink import ArraySink
 from ultrares.scene.grid_choice import grid_of_scale
 from ultrares.scene.radiometry import Radiometry
@@ -22,6 +22,7 @@ from ultrares.scene.tile import write_tiles
 from ultrares.scene.upscale import BlockTiler
 from ultrares.scene.upscale_grid import AreaTiler
 from ultrares.sensor.models import Box, parse_sensor
+from ultrares.tilers import tiler_along
 from ultrares.types import Mode, Shape, Source, Window
 
 
