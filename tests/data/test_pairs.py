@@ -14,7 +14,7 @@ TILES = np.random.default_rng(0).integers(0, 256, size=(3, 4, 256, 256)).astype(
 def _sampler(
     depths: tuple[float, float, float],
     *,
-    coarser: float = 0.0,
+    coarser: float | tuple[float, ...] = 0.0,
     any_bands: float = 0.0,
     tiles: np.ndarray = TILES,
     sensor: SensorModel | None = None,
@@ -28,7 +28,7 @@ def _sampler(
         crop=crop,
         batch=2,
         any_bands=any_bands,
-        coarser=coarser,
+        coarser=coarser if isinstance(coarser, tuple) else (coarser,),
         scale=scale,
     )
 
@@ -130,6 +130,27 @@ def test_the_coarser_truth_is_the_tile_reduced_by_two() -> None:
     sampler = _sampler((1, 0, 0), coarser=1.0, tiles=stripes)
     target = 255 * sampler.draw(np.random.default_rng(0), _never).target
     torch.testing.assert_close(target, torch.full_like(target, 50))
+
+
+@pytest.mark.parametrize(("octave", "crop"), [(1, 32), (2, 32), (3, 16)])
+def test_a_coarser_octave_is_the_tile_reduced_again(octave: int, crop: int) -> None:
+    """A ramp climbs twice as fast at each, and crops are what is left of a tile, in larger batches."""
+    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8), TILES.shape).copy()
+    shares = tuple(float(each == octave) for each in (1, 2, 3))
+    sampler = _sampler((1, 0, 0), coarser=shares, tiles=ramp, crop=32)
+    pair = sampler.draw(np.random.default_rng(0), _never)
+    assert pair.image.shape == (4 if crop < 32 else 2, 3, crop, crop)
+    torch.testing.assert_close(pair.image, Box().degrade(pair.target, 2), atol=0.51 / 255, rtol=0)
+    steps = 255 * (
+        pair.target.diff(dim=3)[..., 1:, :].abs() + pair.target.diff(dim=2)[..., 1:].abs()
+    )
+    assert steps.mean().item() == pytest.approx(2.0**octave, rel=0.02)
+
+
+def test_octaves_are_drawn_as_often_as_asked() -> None:
+    sampler = _sampler((1, 0, 0), coarser=(0.3, 0.2, 0.1), crop=32)
+    found = [sampler._octave((number + 0.5) / 1000) for number in range(1000)]
+    assert [found.count(octave) for octave in range(4)] == [400, 300, 200, 100]
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])

@@ -70,6 +70,18 @@ def test_the_operator_goes_on_from_a_x4_step(saved: SavedOperator) -> None:
     assert isinstance(route.last, NeurOpDiff)
 
 
+@pytest.mark.parametrize(
+    ("scale", "levels", "last"),
+    [(1.5, [], NeurOpDiff), (2.2, [4], AreaAverage), (3, [4], type(None)), (4.2, [4], NeurOpDiff)],
+)
+def test_between_two_and_four_the_x4_step_is_averaged(
+    scale: float, levels: list[int], last: type, saved: SavedOperator
+) -> None:
+    route = route_of_cascade(SOLVERS, scale, Solve(), Box(), x4=X4, residual=lambda: saved)
+    assert [level.scale for level in route.levels] == levels
+    assert isinstance(route.last, last)
+
+
 @pytest.mark.parametrize(("scale", "levels"), [(8, 3), (10, 4)])
 def test_samples_take_no_x4_step(scale: int, levels: int, saved: SavedOperator) -> None:
     """Denoisers are trained for x2."""

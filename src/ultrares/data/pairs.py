@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,8 +19,14 @@ MARGINS = (0, 4, 6)
 """Original pixels around a crop that a level of each depth sees and that are cut off again."""
 
 WHOLE = 16
-"""Tiles are cut to a multiple of this: the deepest original is 8 times coarser than the tile, or 4 times
-coarser than its half. A sensor that reduced a broken block would shift the image against its target."""
+"""Tiles are cut to a multiple of this: no original is more than 16 times coarser than a tile. A sensor that reduced a
+broken block would shift the image against its target."""
+
+SMALLEST = 8
+"""The least side of a crop, in pixels."""
+
+FULL = 2
+"""Octaves whose crops are as large as asked for: a tile and its half. What is left of a tile at others is small."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,8 @@ class PairSampler:
 
     Inputs of depth 1 and 2 are made by x2 levels from an original one and two octaves coarser than they
     are, because that is what a level meets in a cascade. The deepest original is 8 times coarser than a tile: a
-    draw that would need a coarser one falls back to less depth.
+    draw that would need a coarser one falls back to less depth. Where a tile reduced by 4 or 8 is the truth, originals
+    are up to 16 times coarser, and crops as small as the tile then is, in larger batches.
 
     Args:
         tiles: Shape (N, C, H, W), unsigned 8-bit; at least three bands, the first three RGB.
@@ -71,7 +78,8 @@ class PairSampler:
         batch: Crops in a batch.
         any_bands: Share of batches that show three bands drawn with repetition instead of RGB, so that the
             net also serves single bands and bands it has never seen.
-        coarser: Share of batches whose truth is the tile reduced by two, a second ground sampling distance.
+        coarser: Share of batches whose truth is the tile reduced by 2, by 4 and by 8, as many as are given: further
+            ground sampling distances.
         scale: What the level enlarges by, 2 or 4.
 
     Raises:
@@ -87,19 +95,21 @@ class PairSampler:
         crop: int,
         batch: int,
         any_bands: float,
-        coarser: float,
+        coarser: Sequence[float],
         scale: int = 2,
     ) -> None:
         self._sensors = list(sensors)
         self._shares = np.array(list(sensors.values())) / sum(sensors.values())
         self._depths = np.array(depths) / sum(depths)
         self._crop, self._batch = crop, batch
-        self._any_bands, self._coarser, self._scale = any_bands, coarser, scale
+        self._any_bands, self._scale = any_bands, scale
+        self._octaves = np.array([1 - sum(coarser), *coarser])
         rows, cols = (side - side % WHOLE for side in tiles.shape[-2:])
         self._check_room(tiles.shape[-2:], min(rows, cols))
         tiles = tiles[..., :rows, :cols]
-        halved = degrade_tiles(tiles, self._sensors[0], 2)
-        self._truth = (tiles, halved)
+        self._truth = [tiles]
+        for _ in coarser:
+            self._truth.append(degrade_tiles(self._truth[-1], self._sensors[0], 2))
         self._coarse = {
             (which, sensor, depth): degrade_tiles(truth, sensor, scale * 2**depth)
             for which, truth in enumerate(self._truth)
@@ -109,38 +119,55 @@ class PairSampler:
 
     def draw(self, rng: np.random.Generator, level: Level) -> Pair:
         """Draw one batch; all randomness comes from ``rng``."""
-        which = int(rng.random() < self._coarser)
+        which = self._octave(rng.random())
         sensor = self._sensors[rng.choice(len(self._sensors), p=self._shares)]
         depth = int(rng.choice(3, p=self._depths))
         depth = min(depth, self._deepest(which))
         factor = self._scale * 2**depth
         margin = MARGINS[depth]
-        side = self._side(depth)
-        original, target = self._crops(rng, (which, sensor, depth), side, factor)
+        crop = self._crop_of(which, depth)
+        batch = self._batch * max(1, (self._crop // crop) ** 2 // 2)
+        side = self._side(crop, depth)
+        original, target = self._crops(rng, (which, sensor, depth), side, factor, batch)
         image = original
         for step in range(depth):
             image = level(image, original, sensor, step)
-        inner = slice(margin * 2**depth, margin * 2**depth + self._crop)
+        inner = slice(margin * 2**depth, margin * 2**depth + crop)
         outer = slice(self._scale * inner.start, self._scale * inner.stop)
         return Pair(image[..., inner, inner], target[..., outer, outer], sensor, depth)
 
-    def _deepest(self, octave: int) -> int:
-        """The deepest draw of a truth that is the tile, or the tile reduced by two."""
-        return 3 - (self._scale.bit_length() - 1) - octave
+    def _octave(self, drawn: float) -> int:
+        """The octave of a number drawn from [0, 1): the coarser ones first."""
+        found = int(np.searchsorted(np.cumsum(self._octaves[1:]), drawn, side="right"))
+        return (found + 1) % len(self._octaves)
 
-    def _side(self, depth: int) -> int:
+    def _deepest(self, octave: int) -> int:
+        """The deepest draw of a truth that is the tile reduced by 2 ** octave."""
+        return max(0, 3 - (self._scale.bit_length() - 1) - octave)
+
+    def _crop_of(self, octave: int, depth: int) -> int:
+        """The side of a crop: as asked for of a tile and its half, else as much of it as there is."""
+        if octave < FULL:
+            return self._crop
+        room = min(self._truth[octave].shape[-2:]) // (self._scale * 2**depth)
+        return min(self._crop, (room - 2 * MARGINS[depth]) * 2**depth // 4 * 4)
+
+    @staticmethod
+    def _side(crop: int, depth: int) -> int:
         """Side of the original that a crop of this depth starts from, in its own pixels."""
-        return self._crop // 2**depth + 2 * MARGINS[depth]
+        return crop // 2**depth + 2 * MARGINS[depth]
 
     def _check_room(self, given: tuple[int, ...], usable: int) -> None:
         """Every draw that can happen must find its crop in a tile."""
-        octaves = [0] * (self._coarser < 1) + [1] * (self._coarser > 0)
+        octaves = [octave for octave, share in enumerate(self._octaves) if share > 0]
         depths = [depth for depth in range(3) if self._depths[depth]]
         draws = {
             (octave, min(depth, self._deepest(octave))) for octave in octaves for depth in depths
         }
         needed = max(
-            self._side(depth) * self._scale * 2 ** (depth + octave) for octave, depth in draws
+            self._side(self._crop if octave < FULL else SMALLEST, depth)
+            * (self._scale * 2 ** (depth + octave))
+            for octave, depth in draws
         )
         if usable < needed:
             raise RasterError(
@@ -149,7 +176,12 @@ class PairSampler:
             )
 
     def _crops(
-        self, rng: np.random.Generator, key: tuple[int, SensorModel, int], side: int, factor: int
+        self,
+        rng: np.random.Generator,
+        key: tuple[int, SensorModel, int],
+        side: int,
+        factor: int,
+        batch: int,
     ) -> tuple[Tensor, Tensor]:
         coarse, fine = self._coarse[key], self._truth[key[0]]
         bands = np.arange(3)
@@ -157,7 +189,7 @@ class PairSampler:
             bands = rng.choice(coarse.shape[1], 3)
         places = [length - side + 1 for length in coarse.shape[-2:]]
         originals, targets = [], []
-        for tile in rng.integers(len(coarse), size=self._batch):
+        for tile in rng.integers(len(coarse), size=batch):
             row, col = rng.integers(places)
             original = coarse[tile, bands, row : row + side, col : col + side]
             rows = slice(row * factor, (row + side) * factor)

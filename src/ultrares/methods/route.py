@@ -67,8 +67,9 @@ def route_of_cascade(
         how: How each level is solved.
         sensor: The degradation that leads to the scene's pixels.
         x4: Makes the last two x2 levels of a conditional mean at once.
-        residual: Loads what reaches where no level does. Without it, and for samples, whose texture it would not
-            go on drawing, one level more is made, and averaged.
+        residual: Loads what reaches where no level does. Without it, for samples, whose texture it would not
+            go on drawing, and between 2 and 4, where ``x4`` knows more than a x2 level and what goes on from it, one
+            level more is made, and averaged.
         condition: Where each level's tau comes from.
 
     Raises:
@@ -86,7 +87,8 @@ def route_of_cascade(
 
     if math.isclose(math.prod(solver.scale for solver in steps), scale, rel_tol=1e-9):
         return Route(laid_out(steps), None)
-    if residual is not None and how.mode == "fidelity":
+    at_once = x4 is not None and [solver.scale for solver in steps] == [2, 2]
+    if residual is not None and how.mode == "fidelity" and not at_once:
         return Route(laid_out(steps[:-1]), residual().step(how, sensor))
     whole = math.isclose(scale, round(scale), rel_tol=1e-9)
     return Route(laid_out(steps), None if whole else AreaAverage())

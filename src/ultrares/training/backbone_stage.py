@@ -38,7 +38,7 @@ def pair_sampler(tiles: np.ndarray, settings: DataSection, *, scale: int = 2) ->
         crop=settings.crop,
         batch=settings.batch,
         any_bands=settings.any_bands,
-        coarser=settings.coarser,
+        coarser=settings.coarser if isinstance(settings.coarser, tuple) else (settings.coarser,),
         scale=scale,
     )
 

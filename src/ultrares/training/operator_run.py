@@ -62,6 +62,7 @@ def train_operator_recipe(
         folder=out / "operator",
         seed=stage.seed,
         autocast=autocast,
+        loss=stage.loss,
         execution=execution,
     )
     roles: dict[str, nn.Module] = {"operator": net}

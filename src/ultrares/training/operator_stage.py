@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,9 +19,25 @@ from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
 from ultrares.training.recipe import OptimiserSection
 
+OperatorLoss = Literal["absolute", "log-squared"]
+
+LEAST = 1e-6
+"""What is added to a squared error that may be zero: a quarter of a digital number, squared."""
+
 SHARED = 0.5
 """Share of batches whose integrals are taken over all their images: those of a scene are over many places,
 those of a small image over few, and the operator has to live with both."""
+
+
+def log_squared(estimate: Tensor, truth: Tensor) -> Tensor:
+    """The logarithm of the mean squared error: -PSNR but for a factor."""
+    return torch.log(F.mse_loss(estimate, truth) + LEAST)
+
+
+LOSSES: dict[OperatorLoss, Callable[[Tensor, Tensor], Tensor]] = {
+    "absolute": F.l1_loss,
+    "log-squared": log_squared,
+}
 
 
 def train_operator(
@@ -30,9 +48,10 @@ def train_operator(
     folder: Path,
     seed: int,
     autocast: bool,
+    loss: OperatorLoss = "absolute",
     execution: Execution | None = None,
 ) -> NeuralOperator:
-    """Fit an operator to the truth by the mean absolute error (SRNO's loss) and return averaged weights.
+    """Fit an operator to the truth and return averaged weights.
 
     Args:
         net: Updated in place.
@@ -41,8 +60,10 @@ def train_operator(
         folder: Where checkpoint, log and previews are kept.
         seed: Seed of the batches.
         autocast: Whether to compute in bfloat16.
+        loss: What it is fitted by; see :class:`~ultrares.training.recipe.OperatorStage`.
         execution: Where to compute.
     """
+    error = LOSSES[loss]
 
     def estimated(model: nn.Module, rng: np.random.Generator) -> tuple[ContinuousPair, Tensor]:
         assert isinstance(model, NeuralOperator)
@@ -54,12 +75,12 @@ def train_operator(
             estimate: Tensor = model(image, pair.queries, context, shared=shared)
         return pair, estimate.float()
 
-    def loss(model: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+    def drawn_loss(model: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         pair, estimate = estimated(model, rng)
         plain = bilinear(pair.image, pair.queries)
         gain = _psnr(estimate.detach(), pair.target) - _psnr(plain, pair.target)
         name = f"dB over bilinear, scale {math.floor(pair.scale)} and up"
-        return F.l1_loss(estimate, pair.target), {name: gain}
+        return error(estimate, pair.target), {name: gain}
 
     def preview(model: nn.Module, rng: np.random.Generator) -> dict[str, Tensor]:
         pair, estimate = estimated(model, rng)
@@ -70,7 +91,7 @@ def train_operator(
         }
 
     trained = optimise(
-        net, loss, optimiser, folder=folder, seed=seed, preview=preview, execution=execution
+        net, drawn_loss, optimiser, folder=folder, seed=seed, preview=preview, execution=execution
     )
     assert isinstance(trained, NeuralOperator)
     return trained

@@ -103,8 +103,9 @@ class DataSection(TilesSection):
     """How often an input stands at depth 0, 1 and 2 of a cascade."""
     crop: Annotated[int, Field(ge=8, multiple_of=4)] = 48
     """Side of an input crop, in pixels."""
-    coarser: Share = 0.3
-    """Share of batches at the second, coarser ground sampling distance, where there are no octaves."""
+    coarser: Share | Annotated[tuple[Share, ...], Field(min_length=1, max_length=3)] = 0.3
+    """Share of batches whose truth is a tile reduced by 2; several numbers for those reduced by 2, 4 and 8. Where there
+    are no octaves."""
     octaves: tuple[Part, Part, Part, Part] = (0.4, 0.25, 0.2, 0.15)
     """Stages with references: how often the truth is a tile, and a tile reduced by 2, 4 and 8."""
     references: ReferencesSection | None = None
@@ -116,6 +117,13 @@ class DataSection(TilesSection):
         if not any(depths):
             raise ValueError("at least one depth needs a share above 0")
         return depths
+
+    @field_validator("coarser")
+    @classmethod
+    def _are_shares(cls, coarser: float | tuple[float, ...]) -> float | tuple[float, ...]:
+        if isinstance(coarser, tuple) and sum(coarser) > 1:
+            raise ValueError("the shares of coarser tiles must not be more than 1 in all")
+        return coarser
 
 
 class NetSection(_Section):
@@ -305,6 +313,9 @@ class OperatorStage(AnyStage):
     net: OperatorConfig = OperatorConfig()
     encoder_from: str | None = None
     """Model whose backbone's first layers the encoder starts from; of the same size."""
+    loss: Literal["absolute", "log-squared"] = "absolute"
+    """The mean absolute error (SRNO's), or the logarithm of the mean squared error, which is PSNR's: it counts a
+    decibel at a small scale, where errors are small, like one at a large scale."""
 
 
 class GridDenoiserStage(AnyStage):
@@ -403,6 +414,10 @@ class Recipe(_AnyRecipe):
             raise ValueError(
                 "backbone_x4: data.depths must end in 0: a tile shows no image that two levels made of one four "
                 "times coarser than it"
+            )
+        if isinstance(stage.data.coarser, tuple) and len(stage.data.coarser) > 2:
+            raise ValueError(
+                "backbone_x4: data.coarser takes two numbers at most: of a tile reduced by 8, too little is left"
             )
         if stage.start_from is not None:
             return self
