@@ -1,9 +1,9 @@
 """Any scale: what the neural operator and its diffusion gain over bicubic between whole numbers and beyond training.
 
 A tile of 256 x 256 pixels is reduced to 256 / s pixels, rounded, by the sensor model, so the scale that is asked
-for is the ratio that was taken. `fixed` is the model that is made for cascades of x2 (at scales between, one
-level more is made and averaged); `residual` is that cascade to the next lower power of two and the operator
-from there on.
+for is the ratio that was taken. `fixed` is the model that is made for cascades (at scales between, one
+level more is made and averaged); `residual` is that model as it comes: to the next lower power of two and the operator
+from there on, but between 2 and 4 as `fixed`; `levels` is a cascade of x2 and the operator from there on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ultrares.sensor.models import parse_sensor
 from ultrares.sensor.reduction import reduce_to
 
 SCALES = "1.5,2,2.7,3.3,4,5.8,8,10"
-NAMES = ("bicubic", "operator", "fixed", "residual", "diffusion")
+NAMES = ("bicubic", "operator", "fixed", "residual", "levels", "diffusion")
 
 
 def enlarged(image: np.ndarray, side: int) -> np.ndarray:
@@ -51,6 +51,7 @@ def results(
         "operator": run("operator"),
         "fixed": run("fixed"),
         "residual": run("residual"),
+        "levels": run("levels"),
     }
     if models["operator"].manifest.denoiser is not None:
         found["diffusion"] = run("operator", "perceptual")
@@ -71,6 +72,7 @@ def main(
         "operator": ultrares.load(model),
         "residual": default,
         "fixed": default.without_residual(),
+        "levels": default.without_x4(),
     }
     truths = tiles(limit)
     print(f"{len(truths)} tiles, sensor {sensor}, PSNR in dB / LPIPS\n")

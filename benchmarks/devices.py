@@ -74,7 +74,7 @@ def upscaled(scene: Path, target: Path, device: Device, options: list[str]) -> n
         check=False,
     )
     if said.returncode:
-        sys.exit(f"{device.name}, {' '.join(options)}: {said.stderr.strip().splitlines()[-1]}")
+        sys.exit(f"{device.name}, {' '.join(options)}: {said.stderr.strip()}")
     with rasterio.open(target) as product:
         return product.read().astype(int)
 

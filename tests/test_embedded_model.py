@@ -24,6 +24,18 @@ def test_all_embedded_weights_fit_twenty_megabytes() -> None:
     assert 0 < sum(path.stat().st_size for path in EMBEDDED.rglob("*.safetensors")) < 20e6
 
 
+def test_a_result_names_the_weights_that_made_it() -> None:
+    """Between 2 and 4 and at powers of two, the operator has no part in it."""
+    model = ultrares.load()
+    how: dict[str, Any] = {"draws": 1, "steps": None, "seed": 0, "sensor": Box()}
+    named = {
+        (scale, mode): str(model.identity(model.route(scale, mode=mode, **how))).count(" and ")
+        for scale in (2, 2.2, 3, 5.8)
+        for mode in get_args(Mode)
+    }
+    assert {case for case, others in named.items() if others} == {(5.8, "fidelity")}
+
+
 @needs_shared_data
 @pytest.mark.parametrize(("scale", "gain"), [(2, 3.9), (4, 2.4), (8, 1.25)])
 def test_a_city_never_seen_gains_over_bicubic(scale: int, gain: float) -> None:

@@ -17,6 +17,7 @@ from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.errors import InputError, ModelError, OptionError, ReferenceImageError
 from ultrares.methods.cascade import Condition, cascade, number_of_levels
 from ultrares.methods.csp_wavediffur import CSPWaveDiffUR, Part
+from ultrares.methods.neurop_diff import NeurOpDiff
 from ultrares.methods.one_step import one_step
 from ultrares.methods.place import Details, Solve
 from ultrares.methods.route import Route, check_scale, route_of_cascade, route_of_operator
@@ -74,7 +75,7 @@ class Model:
     ) -> None:
         self.manifest = saved.manifest
         self._operator = saved if isinstance(saved, SavedOperator) else None
-        self._made = Configuration(
+        self._configuration = Configuration(
             solvers=() if isinstance(saved, SavedOperator) else saved.solvers,
             x4=None if isinstance(saved, SavedOperator) else saved.x4,
             residual=residual,
@@ -91,7 +92,7 @@ class Model:
     @property
     def uses_reference(self) -> bool:
         """Whether any level of its cascade makes use of a reference."""
-        return any(solver.uses_reference for solver in self._made.solvers)
+        return any(solver.uses_reference for solver in self._configuration.solvers)
 
     def widening(self, scale: float) -> float | None:
         """What turns the spread of draws at a scale into an expected error, if it was measured."""
@@ -119,17 +120,20 @@ class Model:
         Returns:
             None where weights have no checksum, so that nobody can tell whether they are the same.
         """
-        nets = [self._operator] if self._operator is not None else list(self._made.solvers)
+        nets = [self._operator] if self._operator is not None else list(self._configuration.solvers)
         checksums = [self.manifest.sha256]
-        if route.last is not None and self._operator is None and self._made.residual is not None:
-            checksums.append(self._made.residual().manifest.sha256)
-        weightless = [type(solver.backbone) is BicubicBackbone for solver in self._made.solvers]
+        if isinstance(route.last, NeurOpDiff) and self._operator is None:
+            assert self._configuration.residual is not None
+            checksums.append(self._configuration.residual().manifest.sha256)
+        weightless = [
+            type(solver.backbone) is BicubicBackbone for solver in self._configuration.solvers
+        ]
         if None in checksums and not (weightless and all(weightless)):
             return None
         return {
             "model": self.name,
             "weights": " and ".join(str(checksum) for checksum in checksums),
-            "parts": self._made.words,
+            "parts": self._configuration.words,
             "precision": " and ".join(sorted({_precision(net) for net in nets})),
             "device": " and ".join(sorted({_device(net.device) for net in nets})),
             "torch": torch.__version__,
@@ -149,17 +153,19 @@ class Model:
         Raises:
             OptionError: The model is not of Algorithm 2.
         """
-        csp = [solver for solver in self._made.solvers if isinstance(solver, CSPWaveDiffUR)]
-        if not csp or len(csp) != len(self._made.solvers):
+        csp = [
+            solver for solver in self._configuration.solvers if isinstance(solver, CSPWaveDiffUR)
+        ]
+        if not csp or len(csp) != len(self._configuration.solvers):
             raise OptionError(f"model {self.name!r} has no parts: only models of CSP-WaveDiffUR do")
         made = replace(
-            self._made,
+            self._configuration,
             solvers=tuple(solver.with_parts(part) for solver in csp),
             x4=None,
             one_step=one_step,
             condition=condition,
         )
-        return self._made_as(made, f"{part}, {'one step' if one_step else condition}")
+        return self._configured(made, f"{part}, {'one step' if one_step else condition}")
 
     def without_residual(self) -> Model:
         """The same model, making one level more instead of an operator's step where no level reaches a scale.
@@ -167,7 +173,7 @@ class Model:
         Raises:
             OptionError: The model is no cascade.
         """
-        return self._made_as(replace(self._made, residual=None), "levels only")
+        return self._configured(replace(self._configuration, residual=None), "levels only")
 
     def without_x4(self) -> Model:
         """The same model, climbing in steps of x2 alone: for comparisons of cascades.
@@ -175,14 +181,14 @@ class Model:
         Raises:
             OptionError: The model is no cascade.
         """
-        return self._made_as(replace(self._made, x4=None), "steps of x2")
+        return self._configured(replace(self._configuration, x4=None), "steps of x2")
 
-    def _made_as(self, made: Configuration, words: str) -> Model:
+    def _configured(self, made: Configuration, words: str) -> Model:
         """The same weights, configured otherwise, which ``words`` keep from being taken for this model."""
-        if not self._made.solvers:
+        if not self._configuration.solvers:
             raise OptionError(f"model {self.name!r} is no cascade and has no levels")
         model = copy(self)
-        model._made = replace(made, words=f"{words} of {self._made.words}")
+        model._configuration = replace(made, words=f"{words} of {self._configuration.words}")
         return model
 
     def upscale(
@@ -280,16 +286,28 @@ class Model:
             ModelError: Samples are asked of a model without denoiser, or it is no cascade.
         """
         number_of_levels(scale)
-        if not self._made.solvers:
+        if not self._configuration.solvers:
             raise ModelError(f"model {self.name!r} is no cascade and has no levels")
         how = self._how(mode=mode, draws=draws, steps=steps, seed=seed, details=details)
-        if self._made.one_step:
+        if self._configuration.one_step:
             return [
                 one_step(
-                    self._made.solvers, int(scale), how, sensor, condition=self._made.condition
+                    self._configuration.solvers,
+                    int(scale),
+                    how,
+                    sensor,
+                    condition=self._configuration.condition,
                 )
             ]
-        return list(cascade(self._made.solvers, scale, how, sensor, condition=self._made.condition))
+        return list(
+            cascade(
+                self._configuration.solvers,
+                scale,
+                how,
+                sensor,
+                condition=self._configuration.condition,
+            )
+        )
 
     def route(
         self,
@@ -316,23 +334,27 @@ class Model:
         how = self._how(mode=mode, draws=draws, steps=steps, seed=seed)
         if self._operator is not None:
             return route_of_operator(self._operator, how, sensor)
-        if self._made.one_step:
+        if self._configuration.one_step:
             levels = self.levels(
                 scale, mode=mode, draws=draws, steps=steps, seed=seed, sensor=sensor
             )
             return Route(levels, None)
         if with_reference:
             return route_of_cascade(
-                self._made.solvers, scale, how, sensor, condition=self._made.condition
+                self._configuration.solvers,
+                scale,
+                how,
+                sensor,
+                condition=self._configuration.condition,
             )
         return route_of_cascade(
-            [solver.unguided() for solver in self._made.solvers],
+            [solver.unguided() for solver in self._configuration.solvers],
             scale,
             how,
             sensor,
-            x4=self._made.x4,
-            residual=self._made.residual,
-            condition=self._made.condition,
+            x4=self._configuration.x4,
+            residual=self._configuration.residual,
+            condition=self._configuration.condition,
         )
 
     def _how(
@@ -369,7 +391,7 @@ class Model:
             OptionError: The steps belong to the weights.
         """
         able = (
-            self._made.solvers[0].draws
+            self._configuration.solvers[0].draws
             if self._operator is None
             else self._operator.prior is not None
         )
@@ -379,7 +401,7 @@ class Model:
             )
         if self._operator is not None:
             return
-        first = self._made.solvers[0]
+        first = self._configuration.solvers[0]
         if steps is not None and first.prior is None and first.backbone.stochastic:
             raise OptionError(
                 f"model {self.name!r} draws in the number of steps that is stored with its weights, not in "

@@ -242,7 +242,7 @@ def test_a_folder_holds_a_file_for_each_scale(family: Path) -> None:
     facts = describe_model(family)
     assert facts["native_scales"] == [2, 4]
     assert facts["parameters"] == sum(each.parameters or 0 for each in foreign.backbones)
-    levels = ultrares.load(family)._made.solvers
+    levels = ultrares.load(family)._configuration.solvers
     assert [solver.scale for solver in levels] == [2, 4]
 
 

@@ -134,5 +134,5 @@ def test_any_bands_keep_their_block_means(kind: str) -> None:
     fine = model.upscale(coarse, scale=2)
     assert torch.equal(fine.double().view(4, 8, 2, 8, 2).mean((2, 4)), coarse.double())
     assert torch.equal(fine, model.upscale(coarse, scale=2))
-    if model._made.solvers[0].backbone.stochastic:
+    if model._configuration.solvers[0].backbone.stochastic:
         assert not torch.equal(fine, model.upscale(coarse, scale=2, seed=1))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +16,16 @@ atexit.register(print, "at the end")
 """
 
 
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
 def ended(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", PREAMBLE + program, *arguments],
         capture_output=True,
         text=True,
         check=False,
+        env=BUFFERED,
     )
 
 
@@ -54,14 +60,31 @@ def test_a_thread_that_still_works_is_waited_for() -> None:
     assert "worked" in ended(f"{working}process.run()", "--version").stdout
 
 
-def test_output_that_nobody_reads_is_told_as_python_tells_it() -> None:
-    """The status of a lost line is not that of success."""
-    program = PREAMBLE + "process.run()"
-    writer = subprocess.Popen(
-        [sys.executable, "-c", program, "--version"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+@pytest.mark.parametrize("call", ["process.main", "process.run"], ids=["ordinary", "quick"])
+def test_words_that_cannot_be_written_last_are_no_success(call: str) -> None:
+    """As Python tells it, with a status of its own."""
+    program = (
+        f"def late(): sys.stdout.write('x'); raise SystemExit(0)\nprocess.main = late\n{call}()"
     )
-    assert writer.stdout is not None
-    writer.stdout.close()
-    assert writer.wait() != 0
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", PREAMBLE + program],
+            stdout=full,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            env=BUFFERED,
+        )
+    assert done.returncode == 120
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_process_without_streams_ends_well(closed: str) -> None:
+    command = f'"{sys.executable}" -m ultrares --version {closed}'
+    assert subprocess.run(["sh", "-c", command], capture_output=True, check=False).returncode == 0
+
+
+def test_a_profiler_gets_its_figures(tmp_path: Path) -> None:
+    figures = tmp_path / "figures"
+    options = ["-m", "cProfile", "-o", str(figures), "-m", "ultrares", "--version"]
+    subprocess.run([sys.executable, *options], capture_output=True, check=True)
+    assert figures.stat().st_size > 0

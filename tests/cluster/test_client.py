@@ -45,7 +45,7 @@ def test_workers_take_the_gpus_in_turn():
 
 
 def test_each_process_sees_the_gpu_that_is_its_own(monkeypatch):
-    """With GPUs that are only said to be there: what a process is started with, it cannot know of others by."""
+    """Of GPUs that are only said to be there: a process is started with the name of one and sees no other."""
     monkeypatch.setattr(subject, "_gpus", lambda: ["4", "7"])
     with Hands(2).client() as client:
         assert client is not None

@@ -96,7 +96,10 @@ def test_one_step_reaches_every_scale(native: tuple[int, ...], scale: int) -> No
 
 def test_a_class_of_one_s_own_is_a_backbone_too() -> None:
     model = ultrares.load(BicubicBackbone())
-    assert (model.name, [solver.scale for solver in model._made.solvers]) == ("bicubic", [2, 4])
+    assert (model.name, [solver.scale for solver in model._configuration.solvers]) == (
+        "bicubic",
+        [2, 4],
+    )
 
 
 def test_samples_are_refused_in_a_sentence() -> None:

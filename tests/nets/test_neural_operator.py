@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from tests.nets.conftest import shaken
 from ultrares.nets.neural_operator import (
+    CentredHeadNorm,
     GalerkinBlock,
-    HeadNorm,
     NeuralOperator,
     OperatorSize,
     Queries,
@@ -45,14 +45,14 @@ def test_bilinear_interpolation_is_torch_s() -> None:
     torch.testing.assert_close(bilinear(image, queries(21, 27, 3)), expected, atol=1e-6, rtol=0)
 
 
-def layer_norm_of_heads(norm: HeadNorm, values: torch.Tensor) -> torch.Tensor:
+def layer_norm_of_heads(norm: CentredHeadNorm, values: torch.Tensor) -> torch.Tensor:
     """Torch's layer normalisation of heads (B, N, h, d), each with weights of its own."""
     weight, bias = (part.view(values.shape[2:]) for part in (norm.weight, norm.bias))
     return F.layer_norm(values, values.shape[3:]) * weight + bias
 
 
 def test_head_norm_is_layer_norm_of_each_head() -> None:
-    norm, values = shaken(HeadNorm(24, 4), 0.5).float(), torch.randn(2, 5, 4, 6)
+    norm, values = shaken(CentredHeadNorm(24, 4), 0.5).float(), torch.randn(2, 5, 4, 6)
     values[0, 0] = 0.25
     centred = values - values.mean(dim=-1, keepdim=True)
     torch.testing.assert_close(

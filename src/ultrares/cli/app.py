@@ -64,3 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     with sentences():
         app(args=arguments, prog_name="ultrares")
+
+
+if __name__ == "__main__":
+    main()

@@ -131,7 +131,8 @@ def sentences() -> Iterator[None]:
         raise SystemExit(1) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-        sys.stderr.flush()
+        if sys.stderr is not None:  # as it is where a process is started without
+            sys.stderr.flush()
 
 
 def _sentence(error: Exception) -> str:

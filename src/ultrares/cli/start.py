@@ -12,7 +12,7 @@ def quick_start() -> Iterator[None]:
     """Import something big without looking for garbage in it, now or at the end of the process.
 
     What torch defines on import lives as long as the process, but is looked through a dozen times while it
-    is imported and once more when Python ends, half a second in all.
+    is imported and once more where Python ends the process itself, half a second in all.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -73,8 +73,11 @@ class ResidualEncoder(nn.Module):
         return encoded
 
 
-class HeadNorm(nn.Module):
-    """Layer normalisation over the channels of each head, with weights of its own for each."""
+class CentredHeadNorm(nn.Module):
+    """What is left of layer normalisation over the channels of each head once their mean is taken off.
+
+    Each head has weights of its own.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -85,8 +88,8 @@ class HeadNorm(nn.Module):
     def forward(self, centred: Tensor) -> Tensor:
         """Normalise heads (B, h, d, N) whose channels have a mean of zero at each place."""
         weight, bias = (each.view(-1, self.size, 1).float() for each in (self.weight, self.bias))
-        deviation = torch.rsqrt(centred.square().mean(dim=2, keepdim=True) + NORM_EPS)
-        return torch.addcmul(bias, centred * deviation, weight)
+        precision = torch.rsqrt(centred.square().mean(dim=2, keepdim=True) + NORM_EPS)
+        return torch.addcmul(bias, centred * precision, weight)
 
 
 def by_places(values: Tensor) -> tuple[Tensor, ...]:
@@ -107,8 +110,8 @@ class GalerkinBlock(nn.Module):
         self.heads = heads
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
-        self.key_norm = HeadNorm(width, heads)
-        self.value_norm = HeadNorm(width, heads)
+        self.key_norm = CentredHeadNorm(width, heads)
+        self.value_norm = CentredHeadNorm(width, heads)
         self.first = nn.Linear(width, width)
         self.second = nn.Linear(width, width)
         silence(self.second)
@@ -120,7 +123,7 @@ class GalerkinBlock(nn.Module):
 
     def _products(self, values: Tensor) -> Tensor:
         # Places come last, along which processors are fast: a head has but a few channels. Its mean is a linear map of
-        # the values, too, and is taken off the weights once instead of off every place.
+        # the values, too, and is taken off the weights instead of off every place.
         maps, shifts = (
             rearrange(part, "(s h d) ... -> s h d (...)", s=2, h=self.heads).float()
             for part in (self.key_value.weight, self.key_value.bias)
