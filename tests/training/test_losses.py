@@ -125,7 +125,7 @@ def test_numbers_take_the_place_of_a_presets() -> None:
     section = LossSection(preset="paper", smoothness=0.01, variation="absolute")
     assert (section.structure, section.bands, section.smoothness) == (1.0, 0.1, 0.01)
     with pytest.raises(
-        ValidationError, match="at least one of pixel, squared, structure and bands"
+        ValidationError, match="at least one of pixel, squared, log_squared, structure and bands"
     ):
         LossSection(pixel=0)
     with pytest.raises(ValidationError, match="preset"):

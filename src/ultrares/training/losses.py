@@ -14,6 +14,9 @@ SSIM_SIGMA = 1.5
 SSIM_CONSTANTS = (0.01**2, 0.03**2)
 """(K1, K2)^2 of Wang et al. 2004, for a data range of 1."""
 
+LEAST = 1e-6
+"""What is added to a squared error that may be zero: a quarter of a digital number, squared."""
+
 
 def image_loss(estimate: Tensor, truth: Tensor, settings: LossSection) -> Tensor:
     """Everything that a recipe's loss section asks for.
@@ -31,6 +34,8 @@ def image_loss(estimate: Tensor, truth: Tensor, settings: LossSection) -> Tensor
         terms.append(settings.pixel * F.l1_loss(estimate, truth))
     if settings.squared:
         terms.append(settings.squared * F.mse_loss(estimate, truth))
+    if settings.log_squared:
+        terms.append(settings.log_squared * log_squared(estimate, truth))
     if settings.structure:
         terms.append(settings.structure * (1 - ssim(estimate, truth)))
     if settings.bands or settings.smoothness:
@@ -44,6 +49,11 @@ def image_loss(estimate: Tensor, truth: Tensor, settings: LossSection) -> Tensor
             )
         )
     return torch.stack(terms).sum()
+
+
+def log_squared(estimate: Tensor, truth: Tensor) -> Tensor:
+    """The logarithm of the mean squared error: -PSNR but for a factor."""
+    return torch.log(F.mse_loss(estimate, truth) + LEAST)
 
 
 def consistency(estimate: Tensor, truth: Tensor) -> Tensor:

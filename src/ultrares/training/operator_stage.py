@@ -17,21 +17,14 @@ from ultrares.nets.neural_operator import NeuralOperator, bilinear
 from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
+from ultrares.training.losses import log_squared
 from ultrares.training.recipe import OptimiserSection
 
 OperatorLoss = Literal["absolute", "log-squared"]
 
-LEAST = 1e-6
-"""What is added to a squared error that may be zero: a quarter of a digital number, squared."""
-
 SHARED = 0.5
 """Share of batches whose integrals are taken over all their images: those of a scene are over many places,
 those of a small image over few, and the operator has to live with both."""
-
-
-def log_squared(estimate: Tensor, truth: Tensor) -> Tensor:
-    """The logarithm of the mean squared error: -PSNR but for a factor."""
-    return torch.log(F.mse_loss(estimate, truth) + LEAST)
 
 
 LOSSES: dict[OperatorLoss, Callable[[Tensor, Tensor], Tensor]] = {

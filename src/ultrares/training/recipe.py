@@ -164,6 +164,8 @@ class LossSection(_Section):
     squared: Part = 0.0
     """Weight of the mean squared error, which PSNR goes by: where a reference may have changed, the mean of what
     can be is not its median."""
+    log_squared: Part = 0.0
+    """Weight of the logarithm of the mean squared error, which is PSNR: batches of small errors count like others."""
     structure: Part = 0.0
     """Weight of 1 - SSIM."""
     bands: Part = 0.0
@@ -183,9 +185,9 @@ class LossSection(_Section):
 
     @model_validator(mode="after")
     def _compares_something(self) -> Self:
-        if not (self.pixel or self.squared or self.structure or self.bands):
+        if not any((self.pixel, self.squared, self.log_squared, self.structure, self.bands)):
             raise ValueError(
-                "at least one of pixel, squared, structure and bands needs a weight above 0"
+                "at least one of pixel, squared, log_squared, structure and bands needs a weight above 0"
             )
         return self
 
