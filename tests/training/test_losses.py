@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,14 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.nn import functional as F
 
-from ultrares.training.losses import consistency, image_loss, realness, ssim, total_variation
+from ultrares.training.losses import (
+    LEAST,
+    consistency,
+    image_loss,
+    realness,
+    ssim,
+    total_variation,
+)
 from ultrares.training.recipe import LossSection, Preset
 from ultrares.wavelet import Bands, split
 
@@ -39,6 +48,15 @@ def test_the_squared_error_is_weighted() -> None:
     estimate, truth = _images(1, 3, 16, 16)
     expected = 10 * F.mse_loss(estimate, truth)
     assert torch.equal(image_loss(estimate, truth, LossSection(pixel=0, squared=10)), expected)
+
+
+def test_ten_times_the_error_is_twenty_decibels_whatever_its_size() -> None:
+    """The loss is PSNR's logarithm, down to errors that no byte shows."""
+    _, truth = _images(1, 3, 16, 16)
+    settings = LossSection(pixel=0, log_squared=10 / math.log(10))
+    losses = [image_loss(truth + error, truth, settings) for error in (0.3, 0.03, 0.0)]
+    assert (losses[0] - losses[1]).item() == pytest.approx(20, abs=0.01)
+    assert losses[2].item() == pytest.approx(10 * math.log10(LEAST))
 
 
 def test_ssim_of_flat_images_is_their_luminance_term() -> None:

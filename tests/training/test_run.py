@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -345,3 +346,19 @@ def test_an_operator_starts_from_the_weights_of_another(tmp_path: Path, recipe: 
     assert before.keys() == after.keys()
     for key, value in before.items():
         torch.testing.assert_close(after[key], value, rtol=1e-3, atol=1e-6)
+
+
+def test_an_operator_is_fitted_by_the_loss_of_its_recipe(tmp_path: Path) -> None:
+    """What is logged as the loss is that of one and the same first batch."""
+    tiles, losses = _tiles(tmp_path / "tiles"), {}
+    for loss in ("absolute", "log-squared"):
+        path = tmp_path / f"{loss}.toml"
+        alone = OPERATOR.partition("[denoiser]")[0]
+        path.write_text(alone.replace("[operator]\n", f'[operator]\nloss = "{loss}"\n'))
+        train_recipe(path, tiles, tmp_path / loss, steps=1)
+        log = (tmp_path / loss / "operator" / "log.csv").read_text().splitlines()
+        (line,) = [line for line in log if ",loss," in line]
+        losses[loss] = float(line.split(",")[-2])
+    # The mean of the squares is no less than the square of the mean.
+    assert losses["log-squared"] >= 2 * math.log(losses["absolute"])
+    assert losses["log-squared"] < 0 < losses["absolute"]
