@@ -15,6 +15,7 @@ import rasterio
 
 import ultrares
 from tests.scene.conftest import Writer
+from tests.stac_schemas import FOLDER, REASON, extension_schemas, misfits
 from ultrares import Model
 from ultrares.errors import OptionError, OutputError, RasterError
 from ultrares.scene.stac_input import asset_path
@@ -24,7 +25,7 @@ pystac = pytest.importorskip("pystac", reason="the oracle of STAC items")
 
 
 def validated(path: Path) -> Any:
-    """The item, after pystac has found it true to the schemas of STAC 1.1 (those of extensions are online)."""
+    """The item, after pystac has found it true to the schemas of STAC 1.1, and to those of extensions at hand."""
     from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
     said = json.loads(path.read_text())
@@ -32,6 +33,7 @@ def validated(path: Path) -> Any:
     JsonSchemaSTACValidator().validate_core(said, *how)
     with pytest.raises(pystac.STACValidationError):
         JsonSchemaSTACValidator().validate_core(said | {"properties": {}}, *how)
+    assert not list(misfits(said))
     return pystac.Item.from_dict(said)
 
 
@@ -85,6 +87,23 @@ def test_an_item_is_valid_and_says_what_the_file_says(tiny: Model, scene: Path) 
     assert said["links"][0]["href"] == said["assets"]["source"]["href"] == "./scene.tif"
 
 
+@pytest.mark.skipif(FOLDER is None, reason=REASON)
+def test_an_item_is_true_to_the_schemas_of_all_its_extensions(bicubic: Model, scene: Path) -> None:
+    said = run(scene, bicubic)
+    assert set(said["stac_extensions"]) <= extension_schemas().keys()
+    assert not list(misfits(said))
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        ("projection", {"properties": said["properties"] | {"proj:code": 31985}}),
+        ("processing", {"properties": said["properties"] | {"processing:software": "ultrares"}}),
+        ("raster", {"assets": {"product": {"raster:spatial_resolution": "fine"}}}),
+        ("file", {"assets": {"product": {"file:size": "large"}}}),
+    ]
+    for extension, change in wrong:
+        found = list(misfits(said | change))
+        assert found
+        assert all(f"/{extension}/" in misfit for misfit in found)
+
+
 def test_the_same_run_makes_the_same_item(bicubic: Model, scene: Path) -> None:
     first = run(scene, bicubic)
     again = run(scene, bicubic, overwrite=True)
@@ -122,6 +141,9 @@ def test_a_scene_without_place_has_an_item_without_geometry(bicubic: Model, rast
     validated(path.with_name("sr.json"))
     assert said["geometry"] is None
     assert "bbox" not in said
+    # Nothing in it is of the raster extension, and one that is named has to be used.
+    assert not any("/raster/" in extension for extension in said["stac_extensions"])
+    assert any("/projection/" in extension for extension in said["stac_extensions"])
 
 
 def test_a_zarr_has_an_item_too(bicubic: Model, scene: Path) -> None:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,12 +26,13 @@ from ultrares.scene.publishing import rename_to_new
 from ultrares.scene.statistics import Statistics
 from ultrares.scene.zarr_layout import is_zarr
 
-EXTENSIONS = [
-    "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
-    "https://stac-extensions.github.io/file/v2.1.0/schema.json",
-]
+EXTENSIONS = {
+    "proj": "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+    "raster": "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
+    "processing": "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+    "file": "https://stac-extensions.github.io/file/v2.1.0/schema.json",
+}
+"""Schemas of the extensions that an item may use, by the prefix of their fields."""
 
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 ZARR_TYPE = "application/vnd.zarr; version=3"
@@ -174,7 +175,7 @@ def item_of(target: Path, files: Sequence[Written], origins: Origins) -> dict[st
     item: dict[str, Any] = {
         "type": "Feature",
         "stac_version": "1.1.0",
-        "stac_extensions": EXTENSIONS,
+        "stac_extensions": [],
         "id": target.stem,
         "geometry": None if place is None else place.geometry,
     }
@@ -198,7 +199,20 @@ def item_of(target: Path, files: Sequence[Written], origins: Origins) -> dict[st
             "title": "The scene that it was made from",
             "roles": ["source"],
         }
+    # An extension that is named and not used makes an item invalid: pixels of no place have no size, say.
+    used = {field.partition(":")[0] for field in _fields(item)}
+    item["stac_extensions"] = [schema for prefix, schema in EXTENSIONS.items() if prefix in used]
     return item
+
+
+def _fields(value: object) -> Iterator[str]:
+    """The names of all fields, at any depth."""
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from _fields(part)
 
 
 def times_of(profile: SceneProfile, source: str) -> dict[str, str | None]:
