@@ -31,8 +31,9 @@ from ultrares.methods.saved import (
 )
 from ultrares.metrics.fidelity import sre
 from ultrares.nets.wavelet_residual import WaveletResidualNet
-from ultrares.training.recipe import RestorationStage, find_recipe, read_recipe
+from ultrares.training.recipe import find_recipe, read_recipe
 from ultrares.training.restoration_stage import train_restoration
+from ultrares.training.stages import RestorationStage
 
 CONDITIONS: tuple[Condition, ...] = ("reuse", "progressive")
 

@@ -16,7 +16,7 @@ from ultrares.sensor.models import Box
 from ultrares.training import denoiser_stage
 from ultrares.training.backbone_stage import pair_sampler
 from ultrares.training.denoiser_stage import means_of_backbone, measure_stds, train_denoiser
-from ultrares.training.recipe import Stage
+from ultrares.training.stages import Stage
 
 STAGE = Stage.model_validate(
     {
@@ -67,7 +67,7 @@ def test_loss_is_the_squared_error_of_the_velocity(
 
     monkeypatch.setattr(denoiser_stage, "optimise", keep)
     draw = means_of_backbone(backbone, pair_sampler(TILES, STAGE.data))
-    _, bands = train_denoiser(STAGE, draw, folder=tmp_path, autocast=False)
+    _, bands = train_denoiser(STAGE, lambda _: draw, folder=tmp_path, autocast=False)
     drawn = []
     for step in range(12):
         net = Watched()

@@ -20,8 +20,8 @@ from ultrares.sensor.models import parse_sensor
 from ultrares.training.lar_sr_loss import lar_sr_loss
 from ultrares.training.le_gan_loss import coupling, encoder_loss, spectral_angle
 from ultrares.training.perceptual import Features
-from ultrares.training.recipe import SystemStage
 from ultrares.training.ref_vae_loss import draw_reference, gram, prepare_encoder, style_distance
+from ultrares.training.stages import SystemStage
 
 
 def _pair(scale: int = 2) -> ScalePair:

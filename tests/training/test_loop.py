@@ -18,7 +18,7 @@ from ultrares.training import loop
 from ultrares.training.adversarial import without_gradient
 from ultrares.training.execution import Companion, Execution
 from ultrares.training.loop import optimise
-from ultrares.training.recipe import OptimiserSection
+from ultrares.training.sections import OptimiserSection
 from ultrares.training.task import relative_rate
 
 SETTINGS = OptimiserSection(steps=6, rate=1e-2, warmup=2, clip=1.0, ema=0.5)

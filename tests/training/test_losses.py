@@ -18,7 +18,7 @@ from ultrares.training.losses import (
     ssim,
     total_variation,
 )
-from ultrares.training.recipe import LossSection, Preset
+from ultrares.training.sections import LossSection, Preset
 from ultrares.wavelet import Bands, split
 
 

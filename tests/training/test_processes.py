@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np, torch
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
-from ultrares.training.recipe import OptimiserSection
+from ultrares.training.sections import OptimiserSection
 
 def loss(net, rng):
     image = torch.from_numpy(rng.random((2, 1, 8, 8), dtype=np.float32))

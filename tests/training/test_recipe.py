@@ -45,6 +45,75 @@ def test_mistakes_are_found_where_they_are(tmp_path: Path, old: str, new: str, w
         read_recipe(path)
 
 
+PHASES = """
+[[backbone.then]]
+loss = { pixel = 0, log_squared = 1 }
+data = { depths = [1, 0, 0], coarser = [0.2, 0.1] }
+optimiser = { steps = 500, clip = 2 }
+
+[[backbone.then]]
+seed = 77
+optimiser = { rate = 1e-5 }
+"""
+
+
+def with_phases(folder: Path, phases: str = PHASES) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(NAIP.read_text() + phases)
+    return path
+
+
+def test_a_phase_is_the_one_before_it_with_changes(tmp_path: Path) -> None:
+    stage = read_recipe(with_phases(tmp_path)).backbone
+    first, second, third = stage.phases
+    plain = read_recipe(NAIP).backbone
+    assert first == plain
+    assert second.seed == plain.seed + 1
+    assert (second.loss.log_squared, second.loss.pixel) == (1, 0)
+    assert (second.data.depths, second.data.coarser) == ((1, 0, 0), (0.2, 0.1))
+    assert (second.data.crop, second.data.sensors) == (plain.data.crop, plain.data.sensors)
+    assert (second.optimiser.steps, second.optimiser.rate) == (500, plain.optimiser.rate)
+    assert third.seed == 77
+    assert third == second.model_copy(
+        update={"seed": 77, "optimiser": second.optimiser.model_copy(update={"rate": 1e-5})}
+    )
+    capped = stage.capped(600)
+    assert [phase.optimiser.steps for phase in capped.phases] == [600, 500, 500]
+    places = [place.relative_to(tmp_path) for _, place in stage.phases_in(tmp_path / "backbone")]
+    assert [str(place) for place in places] == [
+        "backbone", "backbone/backbone-2", "backbone/backbone-3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("phase", "word"),
+    [
+        ("optimiser = { steps = 0 }", r"backbone: then: optimiser\.steps"),
+        ("data = { crop = 47 }", r"backbone: then: data\.crop"),
+        ("net = { width = 8 }", r"backbone\.then\.0\.net"),
+        ("loss = { preset = 'most' }", r"backbone: then: loss\.preset"),
+    ],
+)
+def test_mistakes_in_phases_are_found(tmp_path: Path, phase: str, word: str) -> None:
+    with pytest.raises(OptionError, match=word):
+        read_recipe(with_phases(tmp_path, f"[[backbone.then]]\n{phase}\n"))
+
+
+def test_phases_keep_the_rules_of_their_stage(tmp_path: Path) -> None:
+    loss = "[[denoiser.then]]\nloss = 'full'\n"
+    with pytest.raises(OptionError, match="loss belongs to the backbone"):
+        read_recipe(with_phases(tmp_path, loss.replace("'full'", "{ preset = 'full' }")))
+    x4 = NAIP.with_name("csp-wavediffur-naip.toml").read_text()
+    path = tmp_path / "x4.toml"
+    path.write_text(x4 + "[[backbone_x4.then]]\ndata = { depths = [0.5, 0.3, 0.2] }\n")
+    with pytest.raises(OptionError, match=r"depths must end in 0"):
+        read_recipe(path)
+    system = NAIP.with_name("sr3.toml").read_text()
+    path.write_text(system + "[[system.then]]\nseed = 1\n")
+    with pytest.raises(OptionError, match="a system is trained once"):
+        read_any_recipe(path)
+
+
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_bytes(b"\xff\xfe\x00")

@@ -99,6 +99,54 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     assert (resumed / CONFIG).read_text() == (straight / CONFIG).read_text()
 
 
+def _again(text: str, *, stages: tuple[str, ...], phase: str) -> str:
+    """A recipe whose stages train their networks once more."""
+    for stage in stages:
+        text = text.replace(f"[{stage}]\n", f"[{stage}]\nthen = [{phase}]\n")
+    return text
+
+
+IDLE = "{ optimiser = { steps = 1, warmup = 0, rate = 1e-12 } }"
+
+
+def test_a_phase_goes_on_from_the_weights_before_it(recipe: Path, tmp_path: Path) -> None:
+    """With no rate to speak of, what it ends with is what it began with."""
+    tiles = _with_references(recipe, tmp_path, SMALL_RESTORATION)
+    once = load_file(train_recipe(recipe, tiles, tmp_path / "once") / WEIGHTS)
+    recipe.write_text(
+        _again(recipe.read_text(), stages=("backbone", "restoration", "denoiser"), phase=IDLE)
+    )
+    twice = load_file(train_recipe(recipe, tiles, tmp_path / "twice") / WEIGHTS)
+    assert once.keys() == twice.keys()
+    for key, value in once.items():
+        torch.testing.assert_close(twice[key], value, rtol=1e-3, atol=1e-6)
+    for stage in ("backbone", "restoration", "denoiser"):
+        state = tmp_path / "twice" / stage / f"{stage}-2" / loop.CHECKPOINT
+        assert torch.load(state, weights_only=True)["global_step"] == 1
+
+
+def test_a_run_stopped_in_a_later_phase_goes_on(recipe: Path, tmp_path: Path) -> None:
+    tiles = _tiles(tmp_path / "tiles")
+    phase = "{ seed = 5, loss = { pixel = 0, log_squared = 1 }, optimiser = { rate = 1e-2 } }"
+    recipe.write_text(_again(recipe.read_text(), stages=("backbone",), phase=phase))
+    straight = train_recipe(recipe, tiles, tmp_path / "straight")
+    told = []
+
+    def stop(stage: str, done: int, total: int) -> None:
+        told.append((stage, done, total))
+        if (stage, done) == ("backbone-2", 1):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(recipe, tiles, tmp_path / "stopped", execution=Execution(progress=stop))
+    assert told == [("backbone", 1, 2), ("backbone", 2, 2), ("backbone-2", 1, 2)]
+    resumed = train_recipe(recipe, tiles, tmp_path / "stopped", existing="resume")
+    assert (resumed / WEIGHTS).read_bytes() == (straight / WEIGHTS).read_bytes()
+    # Its loss is its own: a logarithm of what is below one.
+    log = (tmp_path / "stopped/backbone/backbone-2/log.csv").read_text().splitlines()
+    assert all(float(line.split(",")[-2]) < 0 for line in log if ",loss," in line)
+
+
 def _with_references(recipe: Path, tmp_path: Path, net: str) -> Path:
     """Give a recipe a restoration stage, and return imagery with references."""
     head, denoiser = recipe.read_text().split("\n[denoiser]\n")
@@ -330,6 +378,19 @@ def test_an_operator_s_recipe_becomes_a_model_of_any_scale(tmp_path: Path, recip
         assert model.upscale(image, scale=2.7, mode=mode).shape == (3, 27, 32)
         fine = model.upscale(image, scale=2, mode=mode)
         assert torch.equal(fine.double().view(3, 10, 2, 12, 2).mean((2, 4)), image.double())
+
+
+@pytest.mark.parametrize("recipe", [OPERATOR, PIXELS], ids=["small", "paper"])
+def test_phases_of_an_operator_s_recipe_go_on_too(tmp_path: Path, recipe: str) -> None:
+    path, tiles = tmp_path / "operator.toml", _tiles(tmp_path / "tiles")
+    path.write_text(recipe)
+    once = load_file(train_recipe(path, tiles, tmp_path / "once") / WEIGHTS)
+    stages = ("operator", "denoiser", "pixel_denoiser")
+    path.write_text(_again(recipe, stages=stages, phase=IDLE))
+    twice = load_file(train_recipe(path, tiles, tmp_path / "twice") / WEIGHTS)
+    for key, value in once.items():
+        torch.testing.assert_close(twice[key], value, rtol=1e-3, atol=1e-6)
+    assert len(list((tmp_path / "twice").glob("*/*-2"))) == 2
 
 
 @pytest.mark.parametrize("recipe", [OPERATOR, PIXELS], ids=["small", "paper"])

@@ -19,7 +19,8 @@ from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
 from ultrares.training.losses import image_loss
-from ultrares.training.recipe import DataSection, Stage
+from ultrares.training.sections import DataSection
+from ultrares.training.stages import Stage
 from ultrares.training.start import start_from, start_with
 
 HEAD = "head."
@@ -102,6 +103,22 @@ def train_backbone(
             starts with if the stage names no model. Without one a x2 network is trained, on deeper inputs of its own.
     """
     net = _started(stage, before)
+    for phase, place in stage.phases_in(folder):
+        net = _fitted(net, phase, tiles, place, before, autocast=autocast, execution=execution)
+    return net
+
+
+def _fitted(
+    net: WaveletResidualNet,
+    stage: Stage,
+    tiles: np.ndarray,
+    folder: Path,
+    before: WaveletResidualNet | None,
+    *,
+    autocast: bool,
+    execution: Execution | None,
+) -> WaveletResidualNet:
+    """The network after one time of training."""
     scale = net.scale
     sampler = pair_sampler(tiles, stage.data, scale=scale)
 

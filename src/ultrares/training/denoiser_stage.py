@@ -23,7 +23,8 @@ from ultrares.sensor.models import Box, SensorModel
 from ultrares.training.backbone_stage import cascade_level, enlarged
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
-from ultrares.training.recipe import DenoiserStage
+from ultrares.training.sections import DataSection
+from ultrares.training.stages import DenoiserStage
 from ultrares.training.start import start_from
 
 SDE = VP.cosine()
@@ -143,7 +144,7 @@ class Denoising:
 
 def train_denoiser(
     stage: DenoiserStage,
-    draw: Draw,
+    drawn_from: Callable[[DataSection], Draw],
     *,
     folder: Path,
     autocast: bool,
@@ -153,7 +154,7 @@ def train_denoiser(
 
     Args:
         stage: Size, schedule, and what the weights start from.
-        draw: Draws batches with their conditional means.
+        drawn_from: Draws batches of a data section, with their conditional means.
         folder: Where checkpoint, log and previews are kept.
         autocast: Whether to convolve in bfloat16.
         execution: Where to compute.
@@ -164,19 +165,21 @@ def train_denoiser(
     start_from(net, "denoiser", stage.start_from)
     # A rehearsal of a few steps need not know the scale better than it is trained.
     batches = min(MEASURED_BATCHES, stage.optimiser.steps)
-    bands = measure_stds(draw, seed=stage.seed, batches=batches)
-    task = Denoising(draw, bands, autocast)
-    trained = optimise(
-        net,
-        task.loss,
-        stage.optimiser,
-        folder=folder,
-        seed=stage.seed,
-        preview=task.preview,
-        execution=execution,
-    )
-    assert isinstance(trained, DenoiserUNet)
-    return trained, bands
+    bands = measure_stds(drawn_from(stage.data), seed=stage.seed, batches=batches)
+    for phase, place in stage.phases_in(folder):
+        task = Denoising(drawn_from(phase.data), bands, autocast)
+        trained = optimise(
+            net,
+            task.loss,
+            phase.optimiser,
+            folder=place,
+            seed=phase.seed,
+            preview=task.preview,
+            execution=execution,
+        )
+        assert isinstance(trained, DenoiserUNet)
+        net = trained
+    return net, bands
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -13,7 +13,7 @@ from ultrares.backbones.diffusion_backbone import DiffusionBackbone
 from ultrares.backbones.diffusion_settings import MeanRevertingSettings, VPSettings
 from ultrares.data.scale_pairs import ScalePair
 from ultrares.diffusion import SDE, denoising_loss, ir_sde_loss, lognormal_sigmas
-from ultrares.training.recipe import SystemStage
+from ultrares.training.stages import SystemStage
 from ultrares.types import Backbone
 
 Figures = dict[str, float]

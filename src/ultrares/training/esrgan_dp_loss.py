@@ -13,7 +13,7 @@ from ultrares.nets.discriminator import Discriminator
 from ultrares.training.adversarial import SMALL_RATE, relativistic_game
 from ultrares.training.execution import Companion
 from ultrares.training.perceptual import dual_features, dual_perceptual_loss
-from ultrares.training.recipe import SystemStage
+from ultrares.training.stages import SystemStage
 from ultrares.types import Backbone
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,8 @@ from ultrares.nets.neural_operator import NeuralOperator
 from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
-from ultrares.training.recipe import AnyStage
+from ultrares.training.sections import ContinuousData
+from ultrares.training.stages import GridDenoiserStage
 from ultrares.training.start import start_from
 
 MEASURED_BATCHES = 80
@@ -128,9 +130,9 @@ def measure_scaled_stds(task: GuidedDenoising, *, seed: int, batches: int) -> Sc
 
 def train_grid_denoiser(
     operator: NeuralOperator,
-    sampler: ContinuousSampler,
+    sampler_of: Callable[[ContinuousData], ContinuousSampler],
     config: GridDenoiserConfig,
-    stage: AnyStage,
+    stage: GridDenoiserStage,
     *,
     folder: Path,
     autocast: bool,
@@ -140,7 +142,7 @@ def train_grid_denoiser(
 
     Args:
         operator: Frozen.
-        sampler: Must ask for all places of a crop, an even number.
+        sampler_of: Samples a data section; must ask for all places of a crop, an even number.
         config: Its size; its ``stds`` are measured and replaced.
         stage: Its schedule, its seed and what it starts from.
         folder: Where checkpoint and log are kept.
@@ -152,23 +154,25 @@ def train_grid_denoiser(
     """
     operator.eval().requires_grad_(requires_grad=False)
     torch.manual_seed(stage.seed)
-    task = GuidedDenoising(operator, sampler, config, autocast)
+    task = GuidedDenoising(operator, sampler_of(stage.data), config, autocast)
     batches = min(MEASURED_BATCHES, stage.optimiser.steps)
     config = config.model_copy(
         update={"stds": measure_scaled_stds(task, seed=stage.seed, batches=batches).knots}
     )
-    task = GuidedDenoising(operator, sampler, config, autocast)
     net = GuidedDenoiser(config, operator.width)
     start_from(net.denoiser, "denoiser", stage.start_from)
     if net.features is not None:
         start_from(net.features, "features", stage.start_from)
-    trained = optimise(
-        net,
-        task.loss,
-        stage.optimiser,
-        folder=folder,
-        seed=stage.seed,
-        execution=execution,
-    )
-    assert isinstance(trained, GuidedDenoiser)
-    return trained.denoiser, trained.features, config
+    for phase, place in stage.phases_in(folder):
+        task = GuidedDenoising(operator, sampler_of(phase.data), config, autocast)
+        trained = optimise(
+            net,
+            task.loss,
+            phase.optimiser,
+            folder=place,
+            seed=phase.seed,
+            execution=execution,
+        )
+        assert isinstance(trained, GuidedDenoiser)
+        net = trained
+    return net.denoiser, net.features, config

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ultrares.backbones.lar_sr import LARSRBackbone
 from ultrares.data.scale_pairs import ScalePair
-from ultrares.training.recipe import SystemStage
+from ultrares.training.stages import SystemStage
 from ultrares.types import Backbone
 
 COMMITMENT, BALANCE, ORDER = 0.02, 0.01, 0.1

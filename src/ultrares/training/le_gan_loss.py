@@ -17,7 +17,7 @@ from ultrares.training.adversarial import (
     without_gradient,
 )
 from ultrares.training.execution import Companion
-from ultrares.training.recipe import SystemStage
+from ultrares.training.stages import SystemStage
 from ultrares.types import Backbone
 
 PIXEL, SPECTRAL, ADVERSARIAL, COUPLING, DIVERGENCE = 1.0, 0.05, 0.001, 0.02, 0.01

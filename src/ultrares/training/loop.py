@@ -18,7 +18,7 @@ from torch import nn
 from ultrares.errors import MissingExtraError, OptionError
 from ultrares.training.execution import Companion, Execution, Loss, Preview
 from ultrares.training.log import FigureLog
-from ultrares.training.recipe import OptimiserSection
+from ultrares.training.sections import OptimiserSection
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ultrares.training.recipe import LossSection, Variation
+from ultrares.training.sections import LossSection, Variation
 from ultrares.wavelet import Bands, split
 
 SSIM_SIDE = 11

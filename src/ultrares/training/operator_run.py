@@ -20,7 +20,8 @@ from ultrares.training.execution import Execution
 from ultrares.training.grid_denoiser_stage import train_grid_denoiser
 from ultrares.training.operator_stage import train_operator
 from ultrares.training.pixel_denoiser_stage import train_pixel_denoiser
-from ultrares.training.recipe import ContinuousData, OperatorRecipe, TilesSection
+from ultrares.training.recipe import OperatorRecipe
+from ultrares.training.sections import ContinuousData, TilesSection
 from ultrares.training.start import start_encoder_from, start_from
 
 UNKNOWN = ((1.0, 1.0, 1.0, 1.0),) * 2
@@ -55,16 +56,21 @@ def train_operator_recipe(
     net = build_operator(config)
     start_encoder_from(net.encoder, stage.encoder_from)
     start_from(net, "operator", stage.start_from)
-    net = train_operator(
-        net,
-        continuous_sampler(tiles_of(stage.data), stage.data, config.largest),
-        stage.optimiser,
-        folder=out / "operator",
-        seed=stage.seed,
-        autocast=autocast,
-        loss=stage.loss,
-        execution=execution,
-    )
+
+    def sampler_of(data: ContinuousData) -> ContinuousSampler:
+        return continuous_sampler(tiles_of(data), data, config.largest)
+
+    for phase, place in stage.phases_in(out / "operator"):
+        net = train_operator(
+            net,
+            sampler_of(phase.data),
+            phase.optimiser,
+            folder=place,
+            seed=phase.seed,
+            autocast=autocast,
+            loss=phase.loss,
+            execution=execution,
+        )
     roles: dict[str, nn.Module] = {"operator": net}
     found = None
     if recipe.denoiser is not None:
@@ -72,7 +78,7 @@ def train_operator_recipe(
         before, inner, after = around.net.blocks
         denoiser, features, found = train_grid_denoiser(
             net,
-            continuous_sampler(tiles_of(around.data), around.data, config.largest),
+            sampler_of,
             GridDenoiserConfig(
                 width=around.net.width,
                 blocks=(before, inner, after),
@@ -92,7 +98,7 @@ def train_operator_recipe(
         beside = recipe.pixel_denoiser
         roles["denoiser"] = train_pixel_denoiser(
             net,
-            continuous_sampler(tiles_of(beside.data), beside.data, config.largest),
+            sampler_of,
             beside.net,
             beside,
             folder=out / "denoiser",

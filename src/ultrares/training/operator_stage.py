@@ -18,7 +18,7 @@ from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
 from ultrares.training.losses import log_squared
-from ultrares.training.recipe import OptimiserSection
+from ultrares.training.sections import OptimiserSection
 
 OperatorLoss = Literal["absolute", "log-squared"]
 
@@ -53,7 +53,7 @@ def train_operator(
         folder: Where checkpoint, log and previews are kept.
         seed: Seed of the batches.
         autocast: Whether to compute in bfloat16.
-        loss: What it is fitted by; see :class:`~ultrares.training.recipe.OperatorStage`.
+        loss: What it is fitted by; see :class:`~ultrares.training.stages.OperatorStage`.
         execution: Where to compute.
     """
     error = LOSSES[loss]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from ultrares.nets.sr3_unet import SR3UNet
 from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
-from ultrares.training.recipe import AnyStage
+from ultrares.training.sections import ContinuousData
+from ultrares.training.stages import PixelDenoiserStage
 from ultrares.training.start import start_from
 
 
@@ -66,9 +68,9 @@ class PixelDenoising:
 
 def train_pixel_denoiser(
     operator: NeuralOperator,
-    sampler: ContinuousSampler,
+    sampler_of: Callable[[ContinuousData], ContinuousSampler],
     config: PixelDenoiserConfig,
-    stage: AnyStage,
+    stage: PixelDenoiserStage,
     *,
     folder: Path,
     autocast: bool,
@@ -78,7 +80,7 @@ def train_pixel_denoiser(
 
     Args:
         operator: Frozen.
-        sampler: Must ask for all places of a crop.
+        sampler_of: Samples a data section; must ask for all places of a crop.
         config: Its size.
         stage: Its schedule, its seed and what it starts from.
         folder: Where checkpoint and log are kept.
@@ -87,19 +89,21 @@ def train_pixel_denoiser(
     """
     operator.eval().requires_grad_(requires_grad=False)
     torch.manual_seed(stage.seed)
-    task = PixelDenoising(operator, sampler, autocast)
     net = build_pixel_denoiser(config)
     start_from(net, "denoiser", stage.start_from)
-    trained = optimise(
-        net,
-        task.loss,
-        stage.optimiser,
-        folder=folder,
-        seed=stage.seed,
-        execution=execution,
-    )
-    assert isinstance(trained, SR3UNet)
-    return trained
+    for phase, place in stage.phases_in(folder):
+        task = PixelDenoising(operator, sampler_of(phase.data), autocast)
+        trained = optimise(
+            net,
+            task.loss,
+            phase.optimiser,
+            folder=place,
+            seed=phase.seed,
+            execution=execution,
+        )
+        assert isinstance(trained, SR3UNet)
+        net = trained
+    return net
 
 
 def _padded(image: Tensor, multiple: int) -> Tensor:

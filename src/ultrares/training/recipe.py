@@ -2,343 +2,30 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import ValidationError, field_validator, model_validator
 
-from ultrares.backbones.system import System, SystemPreset, SystemSettings
-from ultrares.backbones.systems import SYSTEMS
 from ultrares.errors import OptionError
-from ultrares.methods.saved_operator import OperatorConfig, PixelDenoiserConfig
-from ultrares.sensor.models import parse_sensor
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Part = Annotated[float, Field(ge=0)]
-Weight = Annotated[float, Field(gt=0)]
-
-Variation = Literal["squared", "absolute"]
-Preset = Literal["pixel", "full", "paper"]
-PRESETS: dict[str, dict[str, Any]] = {
-    "pixel": {},
-    "full": {"structure": 1.0, "bands": 0.1, "smoothness": 0.001},
-    "paper": {"structure": 1.0, "bands": 0.1, "smoothness": 2.0},
-}
+from ultrares.training.sections import Section
+from ultrares.training.stages import (
+    AnyStage,
+    DenoiserStage,
+    GridDenoiserStage,
+    OperatorStage,
+    PixelDenoiserStage,
+    RestorationStage,
+    Stage,
+    SystemStage,
+)
 
 SHELVES = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[3] / "recipes")
 """Where recipes are kept that have a name: in the package, and beside it in a checkout."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ReferencesSection(_Section):
-    """Which reference images are offered, and what is wrong with some of them."""
-
-    places: str
-    """Regular expression for file names; files whose groups agree show one place at several dates."""
-    offered: Share = 0.5
-    """Share of batches with references."""
-    wrong: Share = 0.12
-    """Share of references that show another place."""
-    blurred: Share = 0.1
-    """Share of references no finer than what they are offered to."""
-    shifted: Share = 0.2
-    """Share of references shifted by a pixel of the result."""
-    simulated: Share = 0.3
-    """Share made from the truth itself, blurred, shifted and mixed with another place's detail."""
-    jitter: Part = 0.35
-    """Largest change in contrast, as an exponent of two of a gamma."""
-
-    @field_validator("places")
-    @classmethod
-    def _names_places(cls, places: str) -> str:
-        try:
-            groups = re.compile(places).groups
-        except re.error as error:
-            raise ValueError(f"{places!r} is no regular expression: {error}") from error
-        if not groups:
-            raise ValueError(f"{places!r} has no group that would name a place")
-        return places
-
-
-class TilesSection(_Section):
-    """Which imagery is trained on, and how it is cut."""
-
-    pattern: str = "*.tif"
-    """Files of the data folder that are trained on; ``**/*.tif`` looks into subfolders."""
-    tile: Annotated[int, Field(ge=16, multiple_of=16)] = 256
-    """Side of the tiles that they are cut into, in pixels; no crop can be larger."""
-    alpha_is_light: bool = False
-    """Whether bands marked as alpha carry light, such as near infrared in a file written as RGBA."""
-    sensors: Annotated[dict[str, Weight], Field(min_length=1)]
-    """Sensor models and how often each is drawn."""
-    batch: Annotated[int, Field(ge=1)] = 16
-    """Crops in a step."""
-    any_bands: Share = 0.2
-    """Share of batches of three arbitrary bands instead of RGB."""
-
-    @field_validator("sensors")
-    @classmethod
-    def _are_known(cls, sensors: dict[str, float]) -> dict[str, float]:
-        for name in sensors:
-            parse_sensor(name)
-        return sensors
-
-
-class DataSection(TilesSection):
-    """What the model sees."""
-
-    depths: tuple[Part, Part, Part]
-    """How often an input stands at depth 0, 1 and 2 of a cascade."""
-    crop: Annotated[int, Field(ge=8, multiple_of=4)] = 48
-    """Side of an input crop, in pixels."""
-    coarser: Share | Annotated[tuple[Share, ...], Field(min_length=1, max_length=3)] = 0.3
-    """Share of batches whose truth is a tile reduced by 2; several numbers for those reduced by 2, 4 and 8. Where there
-    are no octaves."""
-    octaves: tuple[Part, Part, Part, Part] = (0.4, 0.25, 0.2, 0.15)
-    """Stages with references: how often the truth is a tile, and a tile reduced by 2, 4 and 8."""
-    references: ReferencesSection | None = None
-    """Stages with references: where they come from; none are offered without."""
-
-    @field_validator("depths")
-    @classmethod
-    def _are_drawn(cls, depths: tuple[float, float, float]) -> tuple[float, float, float]:
-        if not any(depths):
-            raise ValueError("at least one depth needs a share above 0")
-        return depths
-
-    @field_validator("coarser")
-    @classmethod
-    def _are_shares(cls, coarser: float | tuple[float, ...]) -> float | tuple[float, ...]:
-        if isinstance(coarser, tuple) and sum(coarser) > 1:
-            raise ValueError("the shares of coarser tiles must not be more than 1 in all")
-        return coarser
-
-
-class NetSection(_Section):
-    """How large the network is."""
-
-    width: Annotated[int, Field(ge=8)] = 64
-    """Channels."""
-    blocks: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=3)]
-    """Residual blocks: one number for the backbone, three for the denoiser."""
-
-
-class OptimiserSection(_Section):
-    """How it is fitted."""
-
-    steps: Annotated[int, Field(ge=1)]
-    """Optimisation steps."""
-    rate: Annotated[float, Field(gt=0)] = 3e-4
-    """Peak learning rate of Adam, reached after the warm-up and then a cosine to zero."""
-    warmup: Annotated[int, Field(ge=0)] = 200
-    """Steps of linear warm-up."""
-    clip: Annotated[float, Field(gt=0)] = 0.5
-    """Largest norm of a gradient."""
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    """Decay of the averaged weights, which are the ones kept."""
-
-
-class LossSection(_Section):
-    """What the estimated image is compared with the truth by: a preset, numbers, or both.
-
-    ``pixel`` is the mean absolute error alone. ``full`` is the WaveDiffUR paper's image loss with a weight
-    of the total variation that keeps detail, and ``paper`` is that loss to the letter, which erases it.
-    Numbers beside a preset take the place of the preset's.
-    """
-
-    preset: Preset = "pixel"
-    pixel: Part = 1.0
-    """Weight of the mean absolute error."""
-    squared: Part = 0.0
-    """Weight of the mean squared error, which PSNR goes by: where a reference may have changed, the mean of what
-    can be is not its median."""
-    log_squared: Part = 0.0
-    """Weight of the logarithm of the mean squared error, which is PSNR: batches of small errors count like others."""
-    structure: Part = 0.0
-    """Weight of 1 - SSIM."""
-    bands: Part = 0.0
-    """Weight of the detail bands' squared error, the paper's lambda_1."""
-    smoothness: Part = 0.0
-    """Weight of the detail bands' total variation, the paper's lambda_2."""
-    variation: Variation = "squared"
-    """Total variation by squared differences, as the paper, or by absolute ones, which spare edges."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in(cls, given: object) -> object:
-        # A wrong preset is reported by its own field.
-        if isinstance(given, dict) and given.get("preset") in PRESETS:
-            return {**PRESETS[given["preset"]], **given}
-        return given
-
-    @model_validator(mode="after")
-    def _compares_something(self) -> Self:
-        if not any((self.pixel, self.squared, self.log_squared, self.structure, self.bands)):
-            raise ValueError(
-                "at least one of pixel, squared, log_squared, structure and bands needs a weight above 0"
-            )
-        return self
-
-
-class RestorationNetSection(_Section):
-    """How large the cross-scale pyramid and the high-frequency restoration are."""
-
-    width: Annotated[int, Field(ge=8)] = 96
-    """Channels of the pyramid; a multiple of its heads."""
-    heads: Annotated[int, Field(ge=1)] = 12
-    """Attention heads of the pyramid."""
-    blocks: Annotated[int, Field(ge=1)] = 1
-    """Cross-scale blocks of the pyramid."""
-    detail_width: Annotated[int, Field(ge=0)] = 64
-    """Channels of the high-frequency restoration, a multiple of its heads; 0 for none."""
-    detail_heads: Annotated[int, Field(ge=1)] = 8
-    """Attention heads of the high-frequency restoration."""
-
-    @model_validator(mode="after")
-    def _heads_divide_widths(self) -> Self:
-        if self.width % self.heads or self.detail_width % self.detail_heads:
-            raise ValueError("widths must be multiples of their numbers of heads")
-        return self
-
-
-class AnyStage(_Section):
-    """What all stages have."""
-
-    seed: int = 0
-    """Seed of initial weights and of every draw."""
-    start_from: str | None = None
-    """Model whose weights the network starts from: a name, a folder or a hub id; none for fresh ones."""
-    data: TilesSection
-    optimiser: OptimiserSection
-
-    def capped(self, steps: int) -> Self:
-        """The same stage with so many steps at most."""
-        least = min(steps, self.optimiser.steps)
-        return self.model_copy(
-            update={"optimiser": self.optimiser.model_copy(update={"steps": least})}
-        )
-
-
-class Stage(AnyStage):
-    """One network and how it is trained."""
-
-    data: DataSection
-    net: NetSection
-    loss: LossSection = LossSection()
-    """What the backbone's image is compared by; a denoiser has its own loss."""
-
-
-DenoiserStage = Stage
-
-
-class RestorationStage(AnyStage):
-    """The pyramid and the high-frequency restoration of Algorithm 2, trained with their backbone."""
-
-    data: DataSection
-    net: RestorationNetSection = RestorationNetSection()
-    loss: LossSection = LossSection()
-    details: bool = True
-    """Whether the model makes use of its high-frequency restoration; the weights are kept anyway."""
-    exits: Part = 0.2
-    """Weight of the absolute error of what the backbone, or the conditions on it, would give alone."""
-
-
-class SystemData(TilesSection):
-    """What one of the papers' systems sees."""
-
-    crop: Annotated[int, Field(ge=16, multiple_of=16)] = 96
-    """Side of a crop of the truth, in pixels, whatever the scale."""
-
-
-class SystemStage(AnyStage):
-    """One of the papers' systems, and how it is trained."""
-
-    data: SystemData
-    kind: str
-    """Which system."""
-    preset: SystemPreset = "small"
-    """The size of the paper, or the small one."""
-    settings: dict[str, Any] = {}
-    """What differs from the preset; all of it is stored with the weights."""
-    features: str | None = None
-    """Folder of the feature networks of perceptual losses, where the system has such."""
-
-    @model_validator(mode="after")
-    def _is_known(self) -> Self:
-        if self.kind not in SYSTEMS:
-            raise ValueError(f"there is no system {self.kind!r}: choose {', '.join(SYSTEMS)}")
-        for scale in self.resolved.scales:
-            if self.data.crop % (2 * scale):
-                raise ValueError(f"data.crop is {self.data.crop}, no multiple of {2 * scale}")
-        return self
-
-    @property
-    def system(self) -> System:
-        """The system."""
-        return SYSTEMS[self.kind]
-
-    @property
-    def resolved(self) -> SystemSettings:
-        """The settings that it is trained with."""
-        return self.system.with_changes(self.preset, self.settings)
-
-
-class ContinuousData(TilesSection):
-    """What a neural operator and its denoiser see: images reduced by any scale."""
-
-    crop: Annotated[int, Field(ge=16)] = 48
-    """Largest side of an image, in pixels."""
-    places: Annotated[int, Field(ge=8)] | None = None
-    """Rows and columns of the truth that are asked for at random; without it, all of them."""
-    truth: Annotated[int, Field(ge=16)] | None = None
-    """Largest side of the truth, in pixels; without it, the tiles'."""
-    coarser: Share = 0.25
-    """Share of batches at the second, coarser ground sampling distance."""
-
-
-class OperatorStage(AnyStage):
-    """A neural operator, trained at continuous scales."""
-
-    data: ContinuousData
-    net: OperatorConfig = OperatorConfig()
-    encoder_from: str | None = None
-    """Model whose backbone's first layers the encoder starts from; of the same size."""
-    loss: Literal["absolute", "log-squared"] = "absolute"
-    """The mean absolute error (SRNO's), or the logarithm of the mean squared error, which is PSNR's: it counts a
-    decibel at a small scale, where errors are small, like one at a large scale."""
-
-
-class GridDenoiserStage(AnyStage):
-    """The denoiser that a neural operator guides."""
-
-    data: ContinuousData
-    net: NetSection
-    features: Annotated[int, Field(ge=0)] = 8
-    """Channels of the operator that it is told beside the image; 0 for the image alone."""
-    prediction: Literal["eps", "v", "x0"] = "v"
-    """What it learns to say."""
-
-
-class PixelDenoiserStage(AnyStage):
-    """The paper's denoiser, which is shown the operator's image in pixels."""
-
-    data: ContinuousData
-    net: PixelDenoiserConfig = PixelDenoiserConfig()
-
-
-class _AnyRecipe(_Section):
+class _AnyRecipe(Section):
     """What all recipes have."""
 
     name: str
@@ -412,12 +99,13 @@ class Recipe(_AnyRecipe):
         stage = self.backbone_x4
         if stage is None:
             return self
-        if stage.data.depths[2]:
+        if any(phase.data.depths[2] for phase in stage.phases):
             raise ValueError(
                 "backbone_x4: data.depths must end in 0: a tile shows no image that two levels made of one four "
                 "times coarser than it"
             )
-        if isinstance(stage.data.coarser, tuple) and len(stage.data.coarser) > 2:
+        coarser = [phase.data.coarser for phase in stage.phases]
+        if any(isinstance(shares, tuple) and len(shares) > 2 for shares in coarser):
             raise ValueError(
                 "backbone_x4: data.coarser takes two numbers at most: of a tile reduced by 8, too little is left"
             )
@@ -435,7 +123,7 @@ class Recipe(_AnyRecipe):
     @classmethod
     def _denoiser_has_three_runs(cls, stage: Stage) -> Stage:
         # Found here rather than after the backbone has been trained.
-        if "loss" in stage.model_fields_set:
+        if any("loss" in phase.model_fields_set for phase in stage.phases):
             raise ValueError(
                 "loss belongs to the backbone: a denoiser is trained by denoising alone"
             )

@@ -23,7 +23,7 @@ from ultrares.training.adversarial import (
 )
 from ultrares.training.execution import Companion
 from ultrares.training.perceptual import VGG19_FILE, Features, dual_features, fill
-from ultrares.training.recipe import SystemStage
+from ultrares.training.stages import SystemStage
 from ultrares.types import Backbone
 
 logger = logging.getLogger(__name__)

@@ -31,7 +31,8 @@ from ultrares.training.denoiser_stage import Draw, MeanBatch, held
 from ultrares.training.execution import Execution
 from ultrares.training.loop import optimise
 from ultrares.training.losses import image_loss
-from ultrares.training.recipe import DataSection, RestorationNetSection, RestorationStage
+from ultrares.training.sections import DataSection, RestorationNetSection
+from ultrares.training.stages import RestorationStage
 from ultrares.training.start import start_from
 from ultrares.types import AlignedReference
 from ultrares.wavelet import Bands, merge, split
@@ -214,19 +215,21 @@ def train_restoration(
     start_from(model.pyramid, "pyramid", stage.start_from, fresh=NEW_BLOCKS)
     if model.details is not None:
         start_from(model.details, "details", stage.start_from)
-    task = Restoration(reference_sampler(tiles, stage.data), stage)
-    trained = optimise(
-        model,
-        task.loss,
-        stage.optimiser,
-        folder=folder,
-        seed=stage.seed,
-        preview=task.preview,
-        execution=execution,
-    )
-    assert isinstance(trained, Restorer)
-    trained.uses_details = stage.details
-    return trained
+    for phase, place in stage.phases_in(folder):
+        task = Restoration(reference_sampler(tiles, phase.data), phase)
+        trained = optimise(
+            model,
+            task.loss,
+            phase.optimiser,
+            folder=place,
+            seed=phase.seed,
+            preview=task.preview,
+            execution=execution,
+        )
+        assert isinstance(trained, Restorer)
+        model = trained
+    model.uses_details = stage.details
+    return model
 
 
 def means_of_restorer(model: Restorer, sampler: ReferencePairSampler) -> Draw:

@@ -25,25 +25,19 @@ from ultrares.methods.saved import (
 from ultrares.methods.saved_operator import save_operator
 from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.training.backbone_stage import pair_sampler, train_backbone
-from ultrares.training.denoiser_stage import means_of_backbone, train_denoiser
+from ultrares.training.denoiser_stage import Draw, means_of_backbone, train_denoiser
 from ultrares.training.execution import Execution
 from ultrares.training.folder import MODEL, Existing, begin
 from ultrares.training.loop import require_lightning
 from ultrares.training.operator_run import train_operator_recipe
-from ultrares.training.recipe import (
-    AnyRecipe,
-    OperatorRecipe,
-    Recipe,
-    Stage,
-    TilesSection,
-    find_recipe,
-    read_any_recipe,
-)
+from ultrares.training.recipe import AnyRecipe, OperatorRecipe, Recipe, find_recipe, read_any_recipe
 from ultrares.training.restoration_stage import (
     means_of_restorer,
     reference_sampler,
     train_restoration,
 )
+from ultrares.training.sections import DataSection, TilesSection
+from ultrares.training.stages import Stage
 from ultrares.training.system_stage import train_system
 
 
@@ -163,10 +157,12 @@ def _train(
         execution=execution,
     )
     roles: dict[str, nn.Module] = {"backbone": net.eval()}
-    around = tiles_of(recipe.denoiser.data)
     if recipe.restoration is None:
         backbone = WaveletResidualBackbone(net, autocast=autocast)
-        draw = means_of_backbone(backbone, pair_sampler(around.pixels, recipe.denoiser.data))
+
+        def drawn_from(data: DataSection) -> Draw:
+            return means_of_backbone(backbone, pair_sampler(tiles_of(data).pixels, data))
+
     else:
         restorer = train_restoration(
             recipe.restoration,
@@ -179,7 +175,10 @@ def _train(
         roles = {"backbone": restorer.backbone, "pyramid": restorer.pyramid}
         if restorer.details is not None:
             roles["details"] = restorer.details
-        draw = means_of_restorer(restorer, reference_sampler(around, recipe.denoiser.data))
+
+        def drawn_from(data: DataSection) -> Draw:
+            return means_of_restorer(restorer, reference_sampler(tiles_of(data), data))
+
     if recipe.backbone_x4 is not None:
         before = roles["backbone"]
         assert isinstance(before, WaveletResidualNet)
@@ -192,7 +191,7 @@ def _train(
             before=before,
         ).eval()
     denoiser, bands = train_denoiser(
-        recipe.denoiser, draw, folder=out / "denoiser", autocast=autocast, execution=execution
+        recipe.denoiser, drawn_from, folder=out / "denoiser", autocast=autocast, execution=execution
     )
     # Drawing may have left the frozen networks on another device.
     roles = {role: trained.cpu() for role, trained in roles.items()}

@@ -12,8 +12,8 @@ from ultrares.training.diffusion_systems import diffusion_objective
 from ultrares.training.esrgan_dp_loss import ESRGANDPObjective
 from ultrares.training.lar_sr_loss import lar_sr_objective
 from ultrares.training.le_gan_loss import LEGANObjective
-from ultrares.training.recipe import SystemStage
 from ultrares.training.ref_vae_loss import RefVAEObjective, prepare_encoder
+from ultrares.training.stages import SystemStage
 from ultrares.types import Backbone
 
 Objective = Callable[[Backbone, ScalePair, np.random.Generator], tuple[Tensor, dict[str, float]]]

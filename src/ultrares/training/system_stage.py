@@ -12,7 +12,7 @@ from ultrares.data.scale_pairs import ScalePairSampler
 from ultrares.sensor.models import parse_sensor
 from ultrares.training.execution import Companion, Execution
 from ultrares.training.loop import optimise
-from ultrares.training.recipe import SystemStage
+from ultrares.training.stages import SystemStage
 from ultrares.training.start import start_from
 from ultrares.training.system_losses import LOSSES, PREPARED
 

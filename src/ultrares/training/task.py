@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from ultrares.training.execution import Companion, Loss
-from ultrares.training.recipe import OptimiserSection
+from ultrares.training.sections import OptimiserSection
 
 
 def relative_rate(step: int, settings: OptimiserSection) -> float:
