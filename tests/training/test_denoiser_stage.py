@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.sensor.models import Box
-from ultrares.training import denoiser_stage
+from ultrares.training import phases
 from ultrares.training.backbone_stage import pair_sampler
 from ultrares.training.denoiser_stage import means_of_backbone, measure_stds, train_denoiser
 from ultrares.training.stages import Stage
@@ -65,7 +65,7 @@ def test_loss_is_the_squared_error_of_the_velocity(
         kept.append(loss)
         return net
 
-    monkeypatch.setattr(denoiser_stage, "optimise", keep)
+    monkeypatch.setattr(phases, "optimise", keep)
     draw = means_of_backbone(backbone, pair_sampler(TILES, STAGE.data))
     _, bands = train_denoiser(STAGE, lambda _: draw, folder=tmp_path, autocast=False)
     drawn = []

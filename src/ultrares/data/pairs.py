@@ -102,7 +102,7 @@ class PairSampler:
         self._shares = np.array(list(sensors.values())) / sum(sensors.values())
         self._depths = np.array(depths) / sum(depths)
         self._crop, self._batch = crop, batch
-        self._any_bands, self._scale = any_bands, scale
+        self._any_bands, self.scale = any_bands, scale
         self._octaves = np.array([1 - sum(coarser), *coarser])
         rows, cols = (side - side % WHOLE for side in tiles.shape[-2:])
         self._check_room(tiles.shape[-2:], min(rows, cols))
@@ -123,7 +123,7 @@ class PairSampler:
         sensor = self._sensors[rng.choice(len(self._sensors), p=self._shares)]
         depth = int(rng.choice(3, p=self._depths))
         depth = min(depth, self._deepest(which))
-        factor = self._scale * 2**depth
+        factor = self.scale * 2**depth
         margin = MARGINS[depth]
         crop = self._crop_of(which, depth)
         batch = self._batch * max(1, (self._crop // crop) ** 2 // 2)
@@ -133,7 +133,7 @@ class PairSampler:
         for step in range(depth):
             image = level(image, original, sensor, step)
         inner = slice(margin * 2**depth, margin * 2**depth + crop)
-        outer = slice(self._scale * inner.start, self._scale * inner.stop)
+        outer = slice(self.scale * inner.start, self.scale * inner.stop)
         return Pair(image[..., inner, inner], target[..., outer, outer], sensor, depth)
 
     def _octave(self, drawn: float) -> int:
@@ -143,13 +143,13 @@ class PairSampler:
 
     def _deepest(self, octave: int) -> int:
         """The deepest draw of a truth that is the tile reduced by 2 ** octave."""
-        return max(0, 3 - (self._scale.bit_length() - 1) - octave)
+        return max(0, 3 - (self.scale.bit_length() - 1) - octave)
 
     def _crop_of(self, octave: int, depth: int) -> int:
         """The side of a crop: as asked for of a tile and its half, else as much of it as there is."""
         if octave < FULL:
             return self._crop
-        room = min(self._truth[octave].shape[-2:]) // (self._scale * 2**depth)
+        room = min(self._truth[octave].shape[-2:]) // (self.scale * 2**depth)
         return min(self._crop, (room - 2 * MARGINS[depth]) * 2**depth // 4 * 4)
 
     @staticmethod
@@ -166,7 +166,7 @@ class PairSampler:
         }
         needed = max(
             self._side(self._crop if octave < FULL else SMALLEST, depth)
-            * (self._scale * 2 ** (depth + octave))
+            * (self.scale * 2 ** (depth + octave))
             for octave, depth in draws
         )
         if usable < needed:

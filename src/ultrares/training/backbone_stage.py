@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,9 @@ from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.sensor.backprojection import back_project
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.training.execution import Execution
-from ultrares.training.loop import optimise
 from ultrares.training.losses import image_loss
-from ultrares.training.sections import DataSection
+from ultrares.training.phases import Objective, fit_in_phases
+from ultrares.training.sections import DataSection, LossSection
 from ultrares.training.stages import Stage
 from ultrares.training.start import start_from, start_with
 
@@ -66,6 +67,55 @@ def _psnr(estimate: Tensor, truth: Tensor) -> float:
     return -10 * math.log10(F.mse_loss(estimate, truth).item() + 1e-12)
 
 
+@dataclass(frozen=True, eq=False)
+class Enlarging:
+    """What a backbone is trained on: pairs whose input stands at any depth of a cascade.
+
+    Attributes:
+        sampler: Where pairs come from.
+        compared: What an estimate is compared with the truth by.
+        autocast: Whether to compute in bfloat16.
+        before: Makes the deeper inputs of a x4 network; a x2 network makes its own.
+    """
+
+    sampler: PairSampler
+    compared: LossSection
+    autocast: bool
+    before: WaveletResidualNet | None = None
+
+    def loss(self, model: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The image loss of one batch."""
+        pair, estimate = self._estimated(model, rng)
+        plain = enlarged(pair.image, self.sampler.scale)
+        gain = _psnr(estimate.detach(), pair.target) - _psnr(plain, pair.target)
+        name = f"dB over bicubic, {pair.sensor.name}, depth {pair.depth}"
+        return image_loss(estimate, pair.target, self.compared), {name: gain}
+
+    def preview(self, model: nn.Module, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Pictures of one batch."""
+        pair, estimate = self._estimated(model, rng)
+        plain = enlarged(pair.image, self.sampler.scale)
+        return {"input": plain, "estimate": estimate, "truth": pair.target}
+
+    def _estimated(self, model: nn.Module, rng: np.random.Generator) -> tuple[Pair, Tensor]:
+        assert isinstance(model, WaveletResidualNet)
+        device = model.head.weight.device
+        backbone, earlier = (
+            WaveletResidualBackbone(net, autocast=self.autocast)
+            for net in (model, model if self.before is None else self.before.to(device))
+        )
+
+        def level(image: Tensor, original: Tensor, sensor: SensorModel, depth: int) -> Tensor:
+            return cascade_level(earlier, image.to(device), original.to(device), sensor, depth)
+
+        pair = self.sampler.draw(rng, level).to(device)
+        estimate = backbone(pair.image, mtf=pair.sensor.mtf, depth=pair.depth)
+        if isinstance(pair.sensor, Box):
+            # The projection that inference ends with: the net need not learn what is known.
+            estimate = back_project(estimate, pair.image, pair.sensor, self.sampler.scale)
+        return pair, estimate
+
+
 def _started(stage: Stage, before: WaveletResidualNet | None) -> WaveletResidualNet:
     """The network that training begins with."""
     torch.manual_seed(stage.seed)
@@ -103,63 +153,10 @@ def train_backbone(
             starts with if the stage names no model. Without one a x2 network is trained, on deeper inputs of its own.
     """
     net = _started(stage, before)
-    for phase, place in stage.phases_in(folder):
-        net = _fitted(net, phase, tiles, place, before, autocast=autocast, execution=execution)
-    return net
 
+    def objective_of(phase: Stage) -> Objective:
+        sampler = pair_sampler(tiles, phase.data, scale=net.scale)
+        task = Enlarging(sampler, phase.loss, autocast, before)
+        return Objective(task.loss, task.preview)
 
-def _fitted(
-    net: WaveletResidualNet,
-    stage: Stage,
-    tiles: np.ndarray,
-    folder: Path,
-    before: WaveletResidualNet | None,
-    *,
-    autocast: bool,
-    execution: Execution | None,
-) -> WaveletResidualNet:
-    """The network after one time of training."""
-    scale = net.scale
-    sampler = pair_sampler(tiles, stage.data, scale=scale)
-
-    def estimated(model: nn.Module, rng: np.random.Generator) -> tuple[Pair, Tensor]:
-        assert isinstance(model, WaveletResidualNet)
-        backbone = WaveletResidualBackbone(model, autocast=autocast)
-        device = model.head.weight.device
-        earlier = backbone
-        if before is not None:
-            earlier = WaveletResidualBackbone(before.to(device), autocast=autocast)
-
-        def level(image: Tensor, original: Tensor, sensor: SensorModel, depth: int) -> Tensor:
-            return cascade_level(earlier, image.to(device), original.to(device), sensor, depth)
-
-        pair = sampler.draw(rng, level).to(device)
-        estimate = backbone(pair.image, mtf=pair.sensor.mtf, depth=pair.depth)
-        if isinstance(pair.sensor, Box):
-            # The projection that inference ends with: the net need not learn what is known.
-            estimate = back_project(estimate, pair.image, pair.sensor, scale)
-        return pair, estimate
-
-    def loss(model: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        pair, estimate = estimated(model, rng)
-        gain = _psnr(estimate.detach(), pair.target) - _psnr(
-            enlarged(pair.image, scale), pair.target
-        )
-        name = f"dB over bicubic, {pair.sensor.name}, depth {pair.depth}"
-        return image_loss(estimate, pair.target, stage.loss), {name: gain}
-
-    def preview(model: nn.Module, rng: np.random.Generator) -> dict[str, Tensor]:
-        pair, estimate = estimated(model, rng)
-        return {"input": enlarged(pair.image, scale), "estimate": estimate, "truth": pair.target}
-
-    trained = optimise(
-        net,
-        loss,
-        stage.optimiser,
-        folder=folder,
-        seed=stage.seed,
-        preview=preview,
-        execution=execution,
-    )
-    assert isinstance(trained, WaveletResidualNet)
-    return trained
+    return fit_in_phases(net, stage, objective_of, folder=folder, execution=execution)

@@ -22,7 +22,7 @@ from ultrares.sensor.backprojection import back_project
 from ultrares.sensor.models import Box, SensorModel
 from ultrares.training.backbone_stage import cascade_level, enlarged
 from ultrares.training.execution import Execution
-from ultrares.training.loop import optimise
+from ultrares.training.phases import Objective, fit_in_phases
 from ultrares.training.sections import DataSection
 from ultrares.training.stages import DenoiserStage
 from ultrares.training.start import start_from
@@ -166,19 +166,12 @@ def train_denoiser(
     # A rehearsal of a few steps need not know the scale better than it is trained.
     batches = min(MEASURED_BATCHES, stage.optimiser.steps)
     bands = measure_stds(drawn_from(stage.data), seed=stage.seed, batches=batches)
-    for phase, place in stage.phases_in(folder):
+
+    def objective_of(phase: DenoiserStage) -> Objective:
         task = Denoising(drawn_from(phase.data), bands, autocast)
-        trained = optimise(
-            net,
-            task.loss,
-            phase.optimiser,
-            folder=place,
-            seed=phase.seed,
-            preview=task.preview,
-            execution=execution,
-        )
-        assert isinstance(trained, DenoiserUNet)
-        net = trained
+        return Objective(task.loss, task.preview)
+
+    net = fit_in_phases(net, stage, objective_of, folder=folder, execution=execution)
     return net, bands
 
 

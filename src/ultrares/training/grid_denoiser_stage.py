@@ -28,7 +28,7 @@ from ultrares.nets.denoiser_unet import DenoiserUNet
 from ultrares.nets.neural_operator import NeuralOperator
 from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
-from ultrares.training.loop import optimise
+from ultrares.training.phases import Objective, fit_in_phases
 from ultrares.training.sections import ContinuousData
 from ultrares.training.stages import GridDenoiserStage
 from ultrares.training.start import start_from
@@ -163,16 +163,9 @@ def train_grid_denoiser(
     start_from(net.denoiser, "denoiser", stage.start_from)
     if net.features is not None:
         start_from(net.features, "features", stage.start_from)
-    for phase, place in stage.phases_in(folder):
-        task = GuidedDenoising(operator, sampler_of(phase.data), config, autocast)
-        trained = optimise(
-            net,
-            task.loss,
-            phase.optimiser,
-            folder=place,
-            seed=phase.seed,
-            execution=execution,
-        )
-        assert isinstance(trained, GuidedDenoiser)
-        net = trained
+
+    def objective_of(phase: GridDenoiserStage) -> Objective:
+        return Objective(GuidedDenoising(operator, sampler_of(phase.data), config, autocast).loss)
+
+    net = fit_in_phases(net, stage, objective_of, folder=folder, execution=execution)
     return net.denoiser, net.features, config

@@ -60,17 +60,14 @@ def train_operator_recipe(
     def sampler_of(data: ContinuousData) -> ContinuousSampler:
         return continuous_sampler(tiles_of(data), data, config.largest)
 
-    for phase, place in stage.phases_in(out / "operator"):
-        net = train_operator(
-            net,
-            sampler_of(phase.data),
-            phase.optimiser,
-            folder=place,
-            seed=phase.seed,
-            autocast=autocast,
-            loss=phase.loss,
-            execution=execution,
-        )
+    net = train_operator(
+        net,
+        sampler_of,
+        stage,
+        folder=out / "operator",
+        autocast=autocast,
+        execution=execution,
+    )
     roles: dict[str, nn.Module] = {"operator": net}
     found = None
     if recipe.denoiser is not None:

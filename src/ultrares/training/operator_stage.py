@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +17,10 @@ from ultrares.data.continuous_pairs import ContinuousPair, ContinuousSampler
 from ultrares.nets.neural_operator import NeuralOperator, bilinear
 from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
-from ultrares.training.loop import optimise
 from ultrares.training.losses import log_squared
-from ultrares.training.sections import OptimiserSection
+from ultrares.training.phases import Objective, fit_in_phases
+from ultrares.training.sections import ContinuousData
+from ultrares.training.stages import OperatorStage
 
 OperatorLoss = Literal["absolute", "log-squared"]
 
@@ -33,61 +35,75 @@ LOSSES: dict[OperatorLoss, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def train_operator(
-    net: NeuralOperator,
-    sampler: ContinuousSampler,
-    optimiser: OptimiserSection,
-    *,
-    folder: Path,
-    seed: int,
-    autocast: bool,
-    loss: OperatorLoss = "absolute",
-    execution: Execution | None = None,
-) -> NeuralOperator:
-    """Fit an operator to the truth and return averaged weights.
+@dataclass(frozen=True, eq=False)
+class Operating:
+    """What an operator is trained on: one scale a batch, drawn evenly.
 
-    Args:
-        net: Updated in place.
-        sampler: Draws one scale a batch.
-        optimiser: Its schedule.
-        folder: Where checkpoint, log and previews are kept.
-        seed: Seed of the batches.
+    Attributes:
+        sampler: Where pairs come from.
+        error: What an estimate is compared with the truth by.
         autocast: Whether to compute in bfloat16.
-        loss: What it is fitted by; see :class:`~ultrares.training.stages.OperatorStage`.
-        execution: Where to compute.
     """
-    error = LOSSES[loss]
 
-    def estimated(model: nn.Module, rng: np.random.Generator) -> tuple[ContinuousPair, Tensor]:
-        assert isinstance(model, NeuralOperator)
-        pair = sampler.draw(rng).to(model.last.weight.device)
-        context = context_vector(1, mtf=pair.sensor.mtf, depth=0).to(pair.image)
-        shared = bool(rng.random() < SHARED)
-        with torch.autocast(pair.image.device.type, torch.bfloat16, enabled=autocast):
-            image = pair.image.contiguous(memory_format=torch.channels_last)
-            estimate: Tensor = model(image, pair.queries, context, shared=shared)
-        return pair, estimate.float()
+    sampler: ContinuousSampler
+    error: Callable[[Tensor, Tensor], Tensor]
+    autocast: bool
 
-    def drawn_loss(model: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        pair, estimate = estimated(model, rng)
+    def loss(self, model: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The error of one batch."""
+        pair, estimate = self._estimated(model, rng)
         plain = bilinear(pair.image, pair.queries)
         gain = _psnr(estimate.detach(), pair.target) - _psnr(plain, pair.target)
         name = f"dB over bilinear, scale {math.floor(pair.scale)} and up"
-        return error(estimate, pair.target), {name: gain}
+        return self.error(estimate, pair.target), {name: gain}
 
-    def preview(model: nn.Module, rng: np.random.Generator) -> dict[str, Tensor]:
-        pair, estimate = estimated(model, rng)
+    def preview(self, model: nn.Module, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Pictures of one batch."""
+        pair, estimate = self._estimated(model, rng)
         return {
             "input": bilinear(pair.image, pair.queries),
             "estimate": estimate,
             "truth": pair.target,
         }
 
-    trained = optimise(
-        net, drawn_loss, optimiser, folder=folder, seed=seed, preview=preview, execution=execution
-    )
-    assert isinstance(trained, NeuralOperator)
-    return trained
+    def _estimated(
+        self, model: nn.Module, rng: np.random.Generator
+    ) -> tuple[ContinuousPair, Tensor]:
+        assert isinstance(model, NeuralOperator)
+        pair = self.sampler.draw(rng).to(model.last.weight.device)
+        context = context_vector(1, mtf=pair.sensor.mtf, depth=0).to(pair.image)
+        shared = bool(rng.random() < SHARED)
+        with torch.autocast(pair.image.device.type, torch.bfloat16, enabled=self.autocast):
+            image = pair.image.contiguous(memory_format=torch.channels_last)
+            estimate: Tensor = model(image, pair.queries, context, shared=shared)
+        return pair, estimate.float()
+
+
+def train_operator(
+    net: NeuralOperator,
+    sampler_of: Callable[[ContinuousData], ContinuousSampler],
+    stage: OperatorStage,
+    *,
+    folder: Path,
+    autocast: bool,
+    execution: Execution | None = None,
+) -> NeuralOperator:
+    """Fit an operator to the truth and return averaged weights.
+
+    Args:
+        net: Updated in place.
+        sampler_of: Samples a data section.
+        stage: Its schedule and what it is fitted by.
+        folder: Where checkpoint, log and previews are kept.
+        autocast: Whether to compute in bfloat16.
+        execution: Where to compute.
+    """
+
+    def objective_of(phase: OperatorStage) -> Objective:
+        task = Operating(sampler_of(phase.data), LOSSES[phase.loss], autocast)
+        return Objective(task.loss, task.preview)
+
+    return fit_in_phases(net, stage, objective_of, folder=folder, execution=execution)
 
 
 def _psnr(estimate: Tensor, truth: Tensor) -> float:

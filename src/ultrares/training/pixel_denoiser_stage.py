@@ -19,7 +19,7 @@ from ultrares.nets.neural_operator import NeuralOperator
 from ultrares.nets.sr3_unet import SR3UNet
 from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
-from ultrares.training.loop import optimise
+from ultrares.training.phases import Objective, fit_in_phases
 from ultrares.training.sections import ContinuousData
 from ultrares.training.stages import PixelDenoiserStage
 from ultrares.training.start import start_from
@@ -91,19 +91,11 @@ def train_pixel_denoiser(
     torch.manual_seed(stage.seed)
     net = build_pixel_denoiser(config)
     start_from(net, "denoiser", stage.start_from)
-    for phase, place in stage.phases_in(folder):
-        task = PixelDenoising(operator, sampler_of(phase.data), autocast)
-        trained = optimise(
-            net,
-            task.loss,
-            phase.optimiser,
-            folder=place,
-            seed=phase.seed,
-            execution=execution,
-        )
-        assert isinstance(trained, SR3UNet)
-        net = trained
-    return net
+
+    def objective_of(phase: PixelDenoiserStage) -> Objective:
+        return Objective(PixelDenoising(operator, sampler_of(phase.data), autocast).loss)
+
+    return fit_in_phases(net, stage, objective_of, folder=folder, execution=execution)
 
 
 def _padded(image: Tensor, multiple: int) -> Tensor:

@@ -29,8 +29,8 @@ from ultrares.sensor.models import SensorModel, parse_sensor
 from ultrares.training.backbone_stage import enlarged
 from ultrares.training.denoiser_stage import Draw, MeanBatch, held
 from ultrares.training.execution import Execution
-from ultrares.training.loop import optimise
 from ultrares.training.losses import image_loss
+from ultrares.training.phases import Objective, fit_in_phases
 from ultrares.training.sections import DataSection, RestorationNetSection
 from ultrares.training.stages import RestorationStage
 from ultrares.training.start import start_from
@@ -215,19 +215,12 @@ def train_restoration(
     start_from(model.pyramid, "pyramid", stage.start_from, fresh=NEW_BLOCKS)
     if model.details is not None:
         start_from(model.details, "details", stage.start_from)
-    for phase, place in stage.phases_in(folder):
+
+    def objective_of(phase: RestorationStage) -> Objective:
         task = Restoration(reference_sampler(tiles, phase.data), phase)
-        trained = optimise(
-            model,
-            task.loss,
-            phase.optimiser,
-            folder=place,
-            seed=phase.seed,
-            preview=task.preview,
-            execution=execution,
-        )
-        assert isinstance(trained, Restorer)
-        model = trained
+        return Objective(task.loss, task.preview)
+
+    model = fit_in_phases(model, stage, objective_of, folder=folder, execution=execution)
     model.uses_details = stage.details
     return model
 
