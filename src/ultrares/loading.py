@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ultrares.catalogue import load_saved, residual_loader
+from ultrares.methods.saved import SavedModel
 from ultrares.model import Model
 from ultrares.types import Backbone, Precision
 
@@ -31,4 +32,7 @@ def load(
         OptionError: There is no such precision or device.
     """
     saved = load_saved(name, precision=precision, device=device)
+    if isinstance(saved, SavedModel) and saved.manifest.backbone.kind == "bicubic":
+        # What is compared with as interpolation has to be nothing else, at any scale.
+        return Model(saved)
     return Model(saved, residual=residual_loader(precision=precision, device=device))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 
 from tests.methods.test_neurop_diff import saved as saved_operator
 from ultrares.backbones.bicubic import BicubicBackbone
+from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.errors import ScaleError
 from ultrares.methods.area_average import AreaAverage
 from ultrares.methods.neurop_diff import NeurOpDiff
@@ -13,15 +15,19 @@ from ultrares.methods.place import Solve
 from ultrares.methods.route import check_scale, route_of_cascade
 from ultrares.methods.saved_operator import SavedOperator
 from ultrares.methods.wavediffur import WaveDiffUR
+from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.sensor.models import Box
 
 saved = saved_operator
 SOLVERS = [WaveDiffUR(BicubicBackbone())]
+OURS = [WaveDiffUR(WaveletResidualBackbone(WaveletResidualNet(width=8, blocks=1)))]
 
 
-def reached(scale: float, residual: SavedOperator | None = None) -> tuple[int, object]:
+def reached(
+    scale: float, residual: SavedOperator | None = None, solvers: Sequence[WaveDiffUR] = OURS
+) -> tuple[int, object]:
     load = None if residual is None else lambda: residual
-    route = route_of_cascade(SOLVERS, scale, Solve(), Box(), residual=load)
+    route = route_of_cascade(solvers, scale, Solve(), Box(), residual=load)
     return math.prod(level.scale for level in route.levels), route.last
 
 
@@ -77,9 +83,28 @@ def test_the_operator_goes_on_from_a_x4_step(saved: SavedOperator) -> None:
 def test_between_two_and_four_the_x4_step_is_averaged(
     scale: float, levels: list[int], last: type, saved: SavedOperator
 ) -> None:
-    route = route_of_cascade(SOLVERS, scale, Solve(), Box(), x4=X4, residual=lambda: saved)
+    route = route_of_cascade(OURS, scale, Solve(), Box(), x4=X4, residual=lambda: saved)
     assert [level.scale for level in route.levels] == levels
     assert isinstance(route.last, last)
+
+
+@pytest.mark.parametrize(
+    ("solver", "scale", "levels", "last"),
+    [
+        (SOLVERS[0], 1.5, 2, AreaAverage),
+        (X4, 1.5, 4, AreaAverage),
+        (X4, 2, 4, type(None)),
+        (X4, 3.3, 4, AreaAverage),
+        (X4, 8, 4, NeurOpDiff),
+    ],
+)
+def test_the_network_that_was_asked_for_is_always_used(
+    solver: WaveDiffUR, scale: float, levels: int, last: type, saved: SavedOperator
+) -> None:
+    """The operator goes on from it, but is never all there is."""
+    found, end = reached(scale, saved, [solver])
+    assert found == levels
+    assert isinstance(end, last)
 
 
 @pytest.mark.parametrize(("scale", "levels"), [(8, 3), (10, 4)])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.errors import ScaleError
 from ultrares.methods.area_average import AreaAverage
 from ultrares.methods.cascade import MAX_SCALE, CascadeLevel, Condition, cascade, chain
@@ -69,7 +70,7 @@ def route_of_cascade(
         x4: Makes the last two x2 levels of a conditional mean at once.
         residual: Loads what reaches where no level does. Without it, for samples, whose texture it would not
             go on drawing, and between 2 and 4, where ``x4`` knows more than a x2 level and what goes on from it, one
-            level more is made, and averaged.
+            level more is made, and averaged; so it is where no level of somebody else's network would be left.
         condition: Where each level's tau comes from.
 
     Raises:
@@ -88,7 +89,10 @@ def route_of_cascade(
     if math.isclose(math.prod(solver.scale for solver in steps), scale, rel_tol=1e-9):
         return Route(laid_out(steps), None)
     at_once = x4 is not None and [solver.scale for solver in steps] == [2, 2]
-    if residual is not None and how.mode == "fidelity" and not at_once:
+    ours = all(isinstance(solver.backbone, WaveletResidualBackbone) for solver in solvers)
+    # Who asks for a network does not want the pixels of another alone.
+    goes_on = len(steps) > 1 or ours
+    if residual is not None and how.mode == "fidelity" and not at_once and goes_on:
         return Route(laid_out(steps[:-1]), residual().step(how, sensor))
     whole = math.isclose(scale, round(scale), rel_tol=1e-9)
     return Route(laid_out(steps), None if whole else AreaAverage())
