@@ -64,7 +64,7 @@ def trained(model: str, stage: RestorationStage, folder: Path) -> Model:
         backbone.load_state_dict(read_weights(home, manifest, "backbone"))
         backbone.requires_grad_(requires_grad=False)
         tiles = cut_tiles(data_folder("naip/train"), alpha_is_light=True)
-        restorer = train_restoration(stage, backbone, tiles, folder=folder, autocast=True)
+        restorer = train_restoration(stage, backbone, lambda _: tiles, folder=folder, autocast=True)
         net = stage.net
         told = {
             "pyramid": PyramidConfig(width=net.width, heads=net.heads, blocks=net.blocks),

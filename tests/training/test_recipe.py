@@ -88,10 +88,10 @@ def test_a_phase_is_the_one_before_it_with_changes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("phase", "word"),
     [
-        ("optimiser = { steps = 0 }", r"backbone: then: optimiser\.steps"),
-        ("data = { crop = 47 }", r"backbone: then: data\.crop"),
+        ("optimiser = { steps = 0 }", r"backbone: then\.0\.optimiser\.steps"),
+        ("data = { crop = 47 }", r"backbone: then\.0\.data\.crop"),
         ("net = { width = 8 }", r"backbone\.then\.0\.net"),
-        ("loss = { preset = 'most' }", r"backbone: then: loss\.preset"),
+        ("loss = { preset = 'most' }", r"backbone: then\.0\.loss\.preset"),
     ],
 )
 def test_mistakes_in_phases_are_found(tmp_path: Path, phase: str, word: str) -> None:

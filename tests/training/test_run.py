@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from ultrares.api import load
-from ultrares.errors import ModelError, OptionError, RasterError
+from ultrares.errors import ModelError, OptionError, RasterError, UltraresError
 from ultrares.methods.weights import CONFIG, WEIGHTS
 from ultrares.sensor.models import Box
-from ultrares.training import loop
+from ultrares.training import denoiser_stage, grid_denoiser_stage, loop
 from ultrares.training.execution import Execution
 from ultrares.training.run import train_recipe
 
@@ -109,8 +109,12 @@ def _again(text: str, *, stages: tuple[str, ...], phase: str) -> str:
 IDLE = "{ optimiser = { steps = 1, warmup = 0, rate = 1e-12 } }"
 
 
-def test_a_phase_goes_on_from_the_weights_before_it(recipe: Path, tmp_path: Path) -> None:
+def test_a_phase_goes_on_from_the_weights_before_it(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With no rate to speak of, what it ends with is what it began with."""
+    # More steps would measure what is denoised on more batches.
+    monkeypatch.setattr(denoiser_stage, "MEASURED_BATCHES", 1)
     tiles = _with_references(recipe, tmp_path, SMALL_RESTORATION)
     once = load_file(train_recipe(recipe, tiles, tmp_path / "once") / WEIGHTS)
     recipe.write_text(
@@ -125,26 +129,74 @@ def test_a_phase_goes_on_from_the_weights_before_it(recipe: Path, tmp_path: Path
         assert torch.load(state, weights_only=True)["global_step"] == 1
 
 
-def test_a_run_stopped_in_a_later_phase_goes_on(recipe: Path, tmp_path: Path) -> None:
+def test_a_run_stopped_in_a_later_phase_goes_on_there(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 1)
     tiles = _tiles(tmp_path / "tiles")
     phase = "{ seed = 5, loss = { pixel = 0, log_squared = 1 }, optimiser = { rate = 1e-2 } }"
     recipe.write_text(_again(recipe.read_text(), stages=("backbone",), phase=phase))
     straight = train_recipe(recipe, tiles, tmp_path / "straight")
     told = []
 
-    def stop(stage: str, done: int, total: int) -> None:
-        told.append((stage, done, total))
-        if (stage, done) == ("backbone-2", 1):
+    def tell(stage: str, done: int, _: int) -> None:
+        told.append((stage, done))
+        if told[-1] == ("backbone-2", 2) and told.count(told[-1]) == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_recipe(recipe, tiles, tmp_path / "stopped", execution=Execution(progress=stop))
-    assert told == [("backbone", 1, 2), ("backbone", 2, 2), ("backbone-2", 1, 2)]
-    resumed = train_recipe(recipe, tiles, tmp_path / "stopped", existing="resume")
+        train_recipe(recipe, tiles, tmp_path / "stopped", execution=Execution(progress=tell))
+    assert told == [("backbone", 1), ("backbone", 2), ("backbone-2", 1), ("backbone-2", 2)]
+    resumed = train_recipe(
+        recipe, tiles, tmp_path / "stopped", existing="resume", execution=Execution(progress=tell)
+    )
+    # What was done is not made again, nor the step that was saved.
+    assert told[4:] == [("backbone-2", 2), ("denoiser", 1), ("denoiser", 2)]
     assert (resumed / WEIGHTS).read_bytes() == (straight / WEIGHTS).read_bytes()
     # Its loss is its own: a logarithm of what is below one.
     log = (tmp_path / "stopped/backbone/backbone-2/log.csv").read_text().splitlines()
-    assert all(float(line.split(",")[-2]) < 0 for line in log if ",loss," in line)
+    losses = [float(line.split(",")[-2]) for line in log if ",loss," in line]
+    assert losses
+    assert max(losses) < 0
+
+
+@pytest.mark.parametrize("phase", ["seed = 1", "seed = 2", "data = { batch = 2 }"])
+def test_a_phase_draws_what_it_says(recipe: Path, tmp_path: Path, phase: str) -> None:
+    """The first loss of a phase that learns nothing tells which batch it drew."""
+    tiles, losses = _tiles(tmp_path / "tiles"), []
+    for number, words in enumerate(("seed = 1", "seed = 1", phase)):
+        idle = IDLE.replace("{ optimiser", f"{{ {words}, optimiser")
+        path = recipe.with_name(f"{number}.toml")
+        path.write_text(_again(recipe.read_text(), stages=("backbone",), phase=idle))
+        train_recipe(path, tiles, tmp_path / str(number), steps=1)
+        log = (tmp_path / str(number) / "backbone/backbone-2/log.csv").read_text().splitlines()
+        losses += [line.split(",")[-2] for line in log if ",loss," in line]
+    assert losses[0] == losses[1]
+    assert (losses[2] == losses[0]) == (phase == "seed = 1")
+
+
+@pytest.mark.parametrize("stage", ["backbone", "denoiser"])
+@pytest.mark.parametrize("data", ['pattern = "*.jp2"', "crop = 256"])
+def test_a_phase_that_cannot_be_is_found_before_its_stage_begins(
+    recipe: Path, tmp_path: Path, stage: str, data: str
+) -> None:
+    phase = f"{{ data = {{ {data} }} }}"
+    recipe.write_text(_again(recipe.read_text(), stages=(stage,), phase=phase))
+    with pytest.raises(UltraresError):
+        train_recipe(recipe, _tiles(tmp_path / "tiles"), tmp_path / "out")
+    assert not (tmp_path / "out" / stage / loop.CHECKPOINT).exists()
+
+
+def test_phases_may_be_added_to_a_run_and_stages_not(recipe: Path, tmp_path: Path) -> None:
+    tiles, plain = _tiles(tmp_path / "tiles"), recipe.read_text()
+    train_recipe(recipe, tiles, tmp_path / "out")
+    recipe.write_text(_again(plain, stages=("denoiser",), phase=IDLE))
+    train_recipe(recipe, tiles, tmp_path / "out", existing="resume")
+    assert (tmp_path / "out/denoiser/denoiser-2" / loop.CHECKPOINT).exists()
+    more = SECTION.format(stage="backbone_x4", depths=[0.8, 0.2, 0], blocks=[1])
+    recipe.write_text(plain + more)
+    with pytest.raises(OptionError, match="begun with the stages backbone, denoiser, and"):
+        train_recipe(recipe, tiles, tmp_path / "out", existing="resume")
 
 
 def _with_references(recipe: Path, tmp_path: Path, net: str) -> Path:
@@ -381,7 +433,10 @@ def test_an_operator_s_recipe_becomes_a_model_of_any_scale(tmp_path: Path, recip
 
 
 @pytest.mark.parametrize("recipe", [OPERATOR, PIXELS], ids=["small", "paper"])
-def test_phases_of_an_operator_s_recipe_go_on_too(tmp_path: Path, recipe: str) -> None:
+def test_phases_of_an_operator_s_recipe_go_on_too(
+    tmp_path: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid_denoiser_stage, "MEASURED_BATCHES", 1)
     path, tiles = tmp_path / "operator.toml", _tiles(tmp_path / "tiles")
     path.write_text(recipe)
     once = load_file(train_recipe(path, tiles, tmp_path / "once") / WEIGHTS)
@@ -391,6 +446,11 @@ def test_phases_of_an_operator_s_recipe_go_on_too(tmp_path: Path, recipe: str) -
     for key, value in once.items():
         torch.testing.assert_close(twice[key], value, rtol=1e-3, atol=1e-6)
     assert len(list((tmp_path / "twice").glob("*/*-2"))) == 2
+    # Begun again, all of it is.
+    told: list[tuple[str, int, int]] = []
+    execution = Execution(progress=lambda *step: told.append(step))
+    train_recipe(path, tiles, tmp_path / "twice", existing="restart", execution=execution)
+    assert [done for _, done, _ in told] == [1, 2, 1, 1, 2, 1]
 
 
 @pytest.mark.parametrize("recipe", [OPERATOR, PIXELS], ids=["small", "paper"])

@@ -27,7 +27,8 @@ def train(  # noqa: PLR0913 - a command's options are its interface
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Begin the run anew.")] = False,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="The most steps of each stage, for a rehearsal.")
+        int | None,
+        typer.Option(min=1, help="The most steps each time a stage trains, for a rehearsal."),
     ] = None,
     accelerator: Annotated[Accelerator, typer.Option(help="Where to compute.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs, or processes on the CPU.")] = 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.data.pairs import Pair, PairSampler
+from ultrares.data.tiles import Tiles
 from ultrares.methods.saved import Role
 from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.sensor.backprojection import back_project
@@ -20,7 +22,7 @@ from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.training.execution import Execution
 from ultrares.training.losses import image_loss
 from ultrares.training.phases import Objective, fit_in_phases
-from ultrares.training.sections import DataSection, LossSection
+from ultrares.training.sections import DataSection, LossSection, TilesSection
 from ultrares.training.stages import Stage
 from ultrares.training.start import start_from, start_with
 
@@ -134,18 +136,18 @@ def _started(stage: Stage, before: WaveletResidualNet | None) -> WaveletResidual
 
 def train_backbone(
     stage: Stage,
-    tiles: np.ndarray,
+    tiles_of: Callable[[TilesSection], Tiles],
     *,
     folder: Path,
     autocast: bool,
     execution: Execution | None = None,
     before: WaveletResidualNet | None = None,
 ) -> WaveletResidualNet:
-    """Train the network of a recipe's backbone stage on tiles (N, C, H, W) of unsigned 8-bit.
+    """Train the network of a recipe's backbone stage.
 
     Args:
         stage: Size, imagery, schedule.
-        tiles: What to train on.
+        tiles_of: Cuts the tiles of a data section.
         folder: Where checkpoint, log and previews are kept.
         autocast: Whether to compute in bfloat16.
         execution: Where to compute.
@@ -155,7 +157,7 @@ def train_backbone(
     net = _started(stage, before)
 
     def objective_of(phase: Stage) -> Objective:
-        sampler = pair_sampler(tiles, phase.data, scale=net.scale)
+        sampler = pair_sampler(tiles_of(phase.data).pixels, phase.data, scale=net.scale)
         task = Enlarging(sampler, phase.loss, autocast, before)
         return Objective(task.loss, task.preview)
 

@@ -54,10 +54,17 @@ def _refuse_another(out: Path, recipe: AnyRecipe) -> None:
         raise OptionError(
             f"{out / BEGUN_WITH} is damaged, so the run cannot be resumed: pass --restart or another --out"
         ) from error
+    if begun.stages.keys() != recipe.stages.keys():
+        raise OptionError(
+            f"{out} was begun with the stages {', '.join(begun.stages)}, and the recipe has {', '.join(recipe.stages)}: "
+            "resume with the same, or pass --restart or another --out"
+        )
     for name, stage in recipe.stages.items():
         before, now = begun.stages[name].model_dump(), stage.model_dump()
         for section, value in now.items():
-            if before[section] != value:
+            # Another phase behind those that there were changes nothing of what was made.
+            same = value[: len(before[section])] if section == "then" else value
+            if before[section] != same:
                 raise OptionError(
                     f"{out} was begun with another recipe (or --steps): {name}.{section} differs; "
                     "resume with the same, or pass --restart or another --out"

@@ -98,7 +98,7 @@ def train_operator_recipe(
             sampler_of,
             beside.net,
             beside,
-            folder=out / "denoiser",
+            folder=out / "pixel_denoiser",
             autocast=autocast,
             execution=execution,
         )

@@ -41,7 +41,7 @@ def fit_in_phases(
     """Fit ``net`` by all phases of a stage and return its averaged weights.
 
     Args:
-        net: Updated in place.
+        net: Where it begins; use what is returned.
         stage: Its phases say what is drawn, and how long.
         objective_of: What a phase fits the network to.
         folder: Where checkpoint, log and previews of the first phase are kept, and folders of the others.
@@ -50,8 +50,9 @@ def fit_in_phases(
     Raises:
         UltraresError: As for :func:`~ultrares.training.loop.optimise`.
     """
-    for phase, place in stage.phases_in(folder):
-        objective = objective_of(phase)
+    # A phase that cannot be is found before those ahead of it have taken their hours.
+    planned = [(phase, place, objective_of(phase)) for phase, place in stage.phases_in(folder)]
+    for phase, place, objective in planned:
         fitted = optimise(
             net,
             objective.loss,

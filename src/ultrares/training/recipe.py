@@ -42,7 +42,7 @@ class _AnyRecipe(Section):
         return {name: value for name, value in values.items() if isinstance(value, AnyStage)}
 
     def capped(self, steps: int) -> Self:
-        """The same recipe with so many steps a stage at most: a rehearsal."""
+        """The same recipe with so many steps at most, each time that a stage trains: a rehearsal."""
         return self.model_copy(
             update={name: stage.capped(steps) for name, stage in self.stages.items()}
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from ultrares.training.denoiser_stage import Draw, MeanBatch, held
 from ultrares.training.execution import Execution
 from ultrares.training.losses import image_loss
 from ultrares.training.phases import Objective, fit_in_phases
-from ultrares.training.sections import DataSection, RestorationNetSection
+from ultrares.training.sections import DataSection, RestorationNetSection, TilesSection
 from ultrares.training.stages import RestorationStage
 from ultrares.training.start import start_from
 from ultrares.types import AlignedReference
@@ -194,7 +195,7 @@ class Restoration:
 def train_restoration(
     stage: RestorationStage,
     backbone: WaveletResidualNet,
-    tiles: Tiles,
+    tiles_of: Callable[[TilesSection], Tiles],
     *,
     folder: Path,
     autocast: bool,
@@ -204,8 +205,8 @@ def train_restoration(
 
     Args:
         stage: Sizes, references, schedule.
-        backbone: Trained; updated in place.
-        tiles: What to train on.
+        backbone: Trained; learns on, so use that of what is returned.
+        tiles_of: Cuts the tiles of a data section.
         folder: Where checkpoint, log and previews are kept.
         autocast: Whether to compute in bfloat16.
         execution: Where to compute.
@@ -217,7 +218,7 @@ def train_restoration(
         start_from(model.details, "details", stage.start_from)
 
     def objective_of(phase: RestorationStage) -> Objective:
-        task = Restoration(reference_sampler(tiles, phase.data), phase)
+        task = Restoration(reference_sampler(tiles_of(phase.data), phase.data), phase)
         return Objective(task.loss, task.preview)
 
     model = fit_in_phases(model, stage, objective_of, folder=folder, execution=execution)

@@ -58,7 +58,7 @@ def train_recipe(
         data: Folder of rasters, of any size, data type and number of bands.
         out: Folder of checkpoints, logs and, in ``model``, the result.
         existing: What to do with a run that ``out`` holds already.
-        steps: The most steps that any stage makes; None for those of the recipe.
+        steps: The most steps that a stage makes each time it trains; None for those of the recipe.
         execution: Where to compute; None for one process on the CPU.
 
     Returns:
@@ -84,7 +84,8 @@ def train_recipe(
 
     for stage in recipe.stages.values():
         # What is wrong with the data is found before anything is written or trained.
-        tiles_of(stage.data)
+        for phase in stage.phases:
+            tiles_of(phase.data)
     if is_first_process():
         begin(out, recipe, existing)
     card = recipe_path.with_suffix(".md")
@@ -151,7 +152,7 @@ def _train(
     autocast = convolves_in_bfloat16(execution)
     net = train_backbone(
         recipe.backbone,
-        tiles_of(recipe.backbone.data).pixels,
+        tiles_of,
         folder=out / "backbone",
         autocast=autocast,
         execution=execution,
@@ -167,7 +168,7 @@ def _train(
         restorer = train_restoration(
             recipe.restoration,
             net,
-            tiles_of(recipe.restoration.data),
+            tiles_of,
             folder=out / "restoration",
             autocast=autocast,
             execution=execution,
@@ -184,7 +185,7 @@ def _train(
         assert isinstance(before, WaveletResidualNet)
         roles["backbone_x4"] = train_backbone(
             recipe.backbone_x4,
-            tiles_of(recipe.backbone_x4.data).pixels,
+            tiles_of,
             folder=out / "backbone_x4",
             autocast=autocast,
             execution=execution,

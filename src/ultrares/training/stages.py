@@ -52,9 +52,13 @@ class AnyStage(Section):
 
     @property
     def phases(self) -> tuple[Self, ...]:
-        """The times that the network is trained, one after the other, as stages of one time each."""
+        """The times that the network is trained, one after the other, as stages of one time each.
+
+        Raises:
+            ValueError: One of them is no stage.
+        """
         found = [self.model_copy(update={"then": ()})]
-        for phase in self.then:
+        for number, phase in enumerate(self.then):
             before = found[-1].model_dump(exclude_unset=True)
             changes: dict[str, Any] = {
                 "seed": found[-1].seed + 1 if phase.seed is None else phase.seed,
@@ -63,7 +67,13 @@ class AnyStage(Section):
             }
             if phase.loss is not None:
                 changes["loss"] = phase.loss
-            found.append(type(self).model_validate(before | changes))
+            try:
+                found.append(type(self).model_validate(before | changes))
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(part) for part in ("then", number, *first["loc"]))
+                what = first["msg"].removeprefix("Value error, ")
+                raise ValueError(f"{where}: {what}") from error
         return tuple(found)
 
     def phases_in(self, folder: Path) -> Iterator[tuple[Self, Path]]:
@@ -72,7 +82,7 @@ class AnyStage(Section):
             yield phase, folder if number == 1 else folder / f"{folder.name}-{number}"
 
     def capped(self, steps: int) -> Self:
-        """The same stage with so many steps at most, each time."""
+        """The same stage with so many steps at most, each time that it trains."""
         least = min(steps, self.optimiser.steps)
         then = tuple(
             phase.model_copy(
@@ -85,14 +95,8 @@ class AnyStage(Section):
 
     @model_validator(mode="after")
     def _phases_are_stages(self) -> Self:
-        try:
-            # Each is checked as it is made.
-            tuple(self.phases)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            what = first["msg"].removeprefix("Value error, ")
-            raise ValueError(f"then: {where}: {what}") from error
+        # Each is checked as it is made.
+        tuple(self.phases)
         return self
 
 
