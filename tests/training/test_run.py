@@ -453,6 +453,24 @@ def test_phases_of_an_operator_s_recipe_go_on_too(
     assert [done for _, done, _ in told] == [1, 2, 1, 1, 2, 1]
 
 
+@pytest.mark.parametrize("stage", ["operator", "denoiser"])
+@pytest.mark.parametrize("phase", ["seed = 1", "seed = 2", "data = { batch = 3 }"])
+def test_phases_of_an_operator_s_recipe_draw_what_they_say(
+    tmp_path: Path, stage: str, phase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid_denoiser_stage, "MEASURED_BATCHES", 1)
+    tiles, losses = _tiles(tmp_path / "tiles"), []
+    for number, words in enumerate(("seed = 1", phase)):
+        path = tmp_path / f"{number}.toml"
+        idle = IDLE.replace("{ optimiser", f"{{ {words}, optimiser")
+        path.write_text(_again(OPERATOR, stages=(stage,), phase=idle))
+        train_recipe(path, tiles, tmp_path / str(number), steps=1)
+        log = (tmp_path / str(number) / stage / f"{stage}-2/log.csv").read_text().splitlines()
+        losses += [line.split(",")[-2] for line in log if ",loss," in line]
+    assert len(losses) == 2
+    assert (losses[1] == losses[0]) == (phase == "seed = 1")
+
+
 @pytest.mark.parametrize("recipe", [OPERATOR, PIXELS], ids=["small", "paper"])
 def test_an_operator_starts_from_the_weights_of_another(tmp_path: Path, recipe: str) -> None:
     path, tiles = tmp_path / "operator.toml", _tiles(tmp_path / "tiles")
