@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.sensor.backprojection import back_project
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.training.execution import Execution
-from ultrares.training.losses import image_loss
+from ultrares.training.losses import image_loss, psnr
 from ultrares.training.phases import Objective, fit_in_phases
 from ultrares.training.sections import DataSection, LossSection, TilesSection
 from ultrares.training.stages import Stage
@@ -65,10 +64,6 @@ def enlarged(image: Tensor, scale: int = 2) -> Tensor:
     return F.interpolate(image, scale_factor=scale, mode="bicubic", antialias=True)
 
 
-def _psnr(estimate: Tensor, truth: Tensor) -> float:
-    return -10 * math.log10(F.mse_loss(estimate, truth).item() + 1e-12)
-
-
 @dataclass(frozen=True, eq=False)
 class Enlarging:
     """What a backbone is trained on: pairs whose input stands at any depth of a cascade.
@@ -89,7 +84,7 @@ class Enlarging:
         """The image loss of one batch."""
         pair, estimate = self._estimated(model, rng)
         plain = enlarged(pair.image, self.sampler.scale)
-        gain = _psnr(estimate.detach(), pair.target) - _psnr(plain, pair.target)
+        gain = psnr(estimate.detach(), pair.target) - psnr(plain, pair.target)
         name = f"dB over bicubic, {pair.sensor.name}, depth {pair.depth}"
         return image_loss(estimate, pair.target, self.compared), {name: gain}
 

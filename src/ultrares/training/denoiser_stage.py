@@ -164,7 +164,7 @@ def train_denoiser(
     net = DenoiserUNet(width=stage.net.width, blocks=(before, inner, after))
     start_from(net, "denoiser", stage.start_from)
     # A rehearsal of a few steps need not know the scale better than it is trained.
-    batches = min(MEASURED_BATCHES, sum(phase.optimiser.steps for phase in stage.phases))
+    batches = min(MEASURED_BATCHES, stage.steps)
     bands = measure_stds(drawn_from(stage.data), seed=stage.seed, batches=batches)
 
     def objective_of(phase: DenoiserStage) -> Objective:

@@ -155,7 +155,7 @@ def train_grid_denoiser(
     operator.eval().requires_grad_(requires_grad=False)
     torch.manual_seed(stage.seed)
     task = GuidedDenoising(operator, sampler_of(stage.data), config, autocast)
-    batches = min(MEASURED_BATCHES, sum(phase.optimiser.steps for phase in stage.phases))
+    batches = min(MEASURED_BATCHES, stage.steps)
     config = config.model_copy(
         update={"stds": measure_scaled_stds(task, seed=stage.seed, batches=batches).knots}
     )

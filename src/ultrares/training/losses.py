@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -49,6 +51,11 @@ def image_loss(estimate: Tensor, truth: Tensor, settings: LossSection) -> Tensor
             )
         )
     return torch.stack(terms).sum()
+
+
+def psnr(estimate: Tensor, truth: Tensor) -> float:
+    """Peak signal-to-noise ratio of images in [0, 1], in dB, 120 at most: for logs."""
+    return -10 * math.log10(F.mse_loss(estimate, truth).item() + 1e-12)
 
 
 def log_squared(estimate: Tensor, truth: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,12 +16,10 @@ from ultrares.data.continuous_pairs import ContinuousPair, ContinuousSampler
 from ultrares.nets.neural_operator import NeuralOperator, bilinear
 from ultrares.nets.wavelet_residual import context_vector
 from ultrares.training.execution import Execution
-from ultrares.training.losses import log_squared
+from ultrares.training.losses import log_squared, psnr
 from ultrares.training.phases import Objective, fit_in_phases
 from ultrares.training.sections import ContinuousData
-from ultrares.training.stages import OperatorStage
-
-OperatorLoss = Literal["absolute", "log-squared"]
+from ultrares.training.stages import OperatorLoss, OperatorStage
 
 SHARED = 0.5
 """Share of batches whose integrals are taken over all their images: those of a scene are over many places,
@@ -53,7 +50,7 @@ class Operating:
         """The error of one batch."""
         pair, estimate = self._estimated(model, rng)
         plain = bilinear(pair.image, pair.queries)
-        gain = _psnr(estimate.detach(), pair.target) - _psnr(plain, pair.target)
+        gain = psnr(estimate.detach(), pair.target) - psnr(plain, pair.target)
         name = f"dB over bilinear, scale {math.floor(pair.scale)} and up"
         return self.error(estimate, pair.target), {name: gain}
 
@@ -104,7 +101,3 @@ def train_operator(
         return Objective(task.loss, task.preview)
 
     return fit_in_phases(net, stage, objective_of, folder=folder, execution=execution)
-
-
-def _psnr(estimate: Tensor, truth: Tensor) -> float:
-    return -10 * math.log10(F.mse_loss(estimate, truth).item() + 1e-12)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from ultrares.sensor.models import SensorModel, parse_sensor
 from ultrares.training.backbone_stage import enlarged
 from ultrares.training.denoiser_stage import Draw, MeanBatch, held
 from ultrares.training.execution import Execution
-from ultrares.training.losses import image_loss
+from ultrares.training.losses import image_loss, psnr
 from ultrares.training.phases import Objective, fit_in_phases
 from ultrares.training.sections import DataSection, RestorationNetSection, TilesSection
 from ultrares.training.stages import RestorationStage
@@ -168,7 +167,7 @@ class Restoration:
         value = value + self.stage.exits * F.l1_loss(before, pair.target)
         kind = "alone" if exits.conditioned is None else "with reference"
         restored = exits.restored.detach()
-        gain = _psnr(exits.result.detach(), pair.target) - _psnr(restored, pair.target)
+        gain = psnr(exits.result.detach(), pair.target) - psnr(restored, pair.target)
         name = f"dB over backbone, {kind}, octave {pair.octave}, depth {pair.depth}"
         return value, {name: gain}
 
@@ -254,7 +253,3 @@ def _on_its_device(
         return model.level(image.to(device), original.to(device), sensor, depth, there)
 
     return sampler.draw(rng, level).to(device)
-
-
-def _psnr(estimate: Tensor, truth: Tensor) -> float:
-    return -10 * math.log10(F.mse_loss(estimate, truth).item() + 1e-12)

@@ -76,6 +76,11 @@ class AnyStage(Section):
                 raise ValueError(f"{where}: {what}") from error
         return tuple(found)
 
+    @property
+    def steps(self) -> int:
+        """Optimisation steps of all phases."""
+        return sum(phase.optimiser.steps for phase in self.phases)
+
     def phases_in(self, folder: Path) -> Iterator[tuple[Self, Path]]:
         """The phases with the folder of each: that of the stage, and one in it for each time after."""
         for number, phase in enumerate(self.phases, start=1):
@@ -161,6 +166,9 @@ class SystemStage(AnyStage):
         return self.system.with_changes(self.preset, self.settings)
 
 
+OperatorLoss = Literal["absolute", "log-squared"]
+
+
 class OperatorStage(AnyStage):
     """A neural operator, trained at continuous scales."""
 
@@ -168,7 +176,7 @@ class OperatorStage(AnyStage):
     net: OperatorConfig = OperatorConfig()
     encoder_from: str | None = None
     """Model whose backbone's first layers the encoder starts from; of the same size."""
-    loss: Literal["absolute", "log-squared"] = "absolute"
+    loss: OperatorLoss = "absolute"
     """The mean absolute error (SRNO's), or the logarithm of the mean squared error, which is PSNR's: it counts a
     decibel at a small scale, where errors are small, like one at a large scale."""
 
