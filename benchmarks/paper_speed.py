@@ -49,7 +49,7 @@ def main(
     steps: Annotated[int, typer.Option(help="Steps of the paper's sampler.")] = 50,
     model: Annotated[str, typer.Option(help="Ours.")] = RESIDUAL_MODEL,
     modes: Annotated[str, typer.Option(help="Modes of ours.")] = "perceptual,fidelity",
-    runs: Annotated[int, typer.Option(min=1, help="Runs of each of ours.")] = 5,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each of ours.")] = 9,
 ) -> None:
     """Print seconds, peak memory and the ratio."""
     print(f"{os.environ.get('OMP_NUM_THREADS', 'all')} threads\n")
@@ -67,7 +67,7 @@ def main(
             measured = [run(ours) for _ in range(runs)]
             seconds = statistics.median(seconds for seconds, _, _ in measured)
             peak = max(peak for _, peak, _ in measured)
-            row(f"{model}, {mode}", f"{seconds:.1f}", f"{peak:.2f}", f"{slow / seconds:.0f}")
+            row(f"{model}, {mode}", f"{seconds:.2f}", f"{peak:.2f}", f"{slow / seconds:.1f}")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Annotated
@@ -15,15 +17,25 @@ import typer
 from imagery import command, header, row, tiles, write_scene
 
 
-def resident(process: psutil.Process) -> int:
-    """Resident bytes of a process and all that it started."""
-    total = 0
-    try:
-        for one in (process, *process.children(recursive=True)):
-            total += one.memory_info().rss
-    except psutil.NoSuchProcess:
-        pass  # It ended while it was being asked.
-    return total
+class Watch(threading.Thread):
+    """Looks at the resident bytes of a process every now and then, and keeps the most."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0
+        self._watched = psutil.Process(pid)
+
+    def run(self) -> None:
+        """Watch until it ends."""
+        while True:
+            try:
+                resident = self._watched.memory_info().rss
+            except psutil.NoSuchProcess:
+                return
+            if not resident:
+                return  # It has ended, and nobody has asked for its status yet.
+            self.peak = max(self.peak, resident)
+            time.sleep(0.02)
 
 
 def run(
@@ -31,26 +43,31 @@ def run(
     *,
     may_fail: bool = False,
 ) -> tuple[float, float, dict[str, object]]:
-    """Seconds, peak resident gigabytes and the JSON report of the command line."""
-    start = time.perf_counter()
+    """Seconds, peak resident gigabytes and the JSON report of the command line.
+
+    It starts no workers. Compiled modules are kept, as they are where nobody forbids it.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     # Files rather than pipes, which would stop a process that says much while nobody reads.
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as complained:
+        start = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", "ultrares", *arguments, "--json"],
             stdout=said,
             stderr=complained,
+            env=environment,
         )
-        watched, peak = psutil.Process(process.pid), 0
-        while process.poll() is None:
-            peak = max(peak, resident(watched))
-            time.sleep(0.02)
+        watch = Watch(process.pid)
+        watch.start()
+        process.wait()
         seconds = time.perf_counter() - start
+        watch.join()
         said.seek(0)
         complained.seek(0)
         output, complaint = said.read(), complained.read().strip()
     if process.returncode != 0 and not (may_fail and output):
         sys.exit(f"ultrares {' '.join(arguments)} failed: {complaint.splitlines()[-1:]}")
-    return seconds, peak / 1e9, json.loads(output)
+    return seconds, watch.peak / 1e9, json.loads(output)
 
 
 def main(

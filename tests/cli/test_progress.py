@@ -6,7 +6,8 @@ import io
 
 from rich.progress import Progress
 
-from ultrares.cli.progress import PlainLines, ThroughputColumn, progress_on_stderr
+from ultrares.cli.bars import ThroughputColumn
+from ultrares.cli.progress import PlainLines, megapixels, progress_on_stderr
 
 
 class Clock:
@@ -58,10 +59,10 @@ def test_a_terminal_gets_a_bar_on_stderr(monkeypatch):
 
 def test_throughput_is_in_megapixels_a_second():
     clock = Clock()
-    bar = Progress(ThroughputColumn(), get_time=clock)
+    bar = Progress(ThroughputColumn(megapixels), get_time=clock)
     task = bar.add_task("upscaling", total=10_000_000)
-    assert ThroughputColumn().render(bar.tasks[0]).plain == "- MPix/s"
+    assert ThroughputColumn(megapixels).render(bar.tasks[0]).plain == "- MPix/s"
     for second in range(1, 3):
         clock.now = second
         bar.update(task, completed=2_500_000 * second)
-    assert ThroughputColumn().render(bar.tasks[0]).plain == "2.50 MPix/s"
+    assert ThroughputColumn(megapixels).render(bar.tasks[0]).plain == "2.50 MPix/s"

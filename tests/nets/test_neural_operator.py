@@ -7,12 +7,14 @@ from torch.nn import functional as F
 
 from tests.nets.conftest import shaken
 from ultrares.nets.neural_operator import (
-    CentredHeadNorm,
+    SUMMED_PLACES,
     GalerkinBlock,
+    HeadNorm,
     NeuralOperator,
     OperatorSize,
     Queries,
     bilinear,
+    normalised,
 )
 
 CONTEXT = torch.zeros(1, 2)
@@ -45,36 +47,34 @@ def test_bilinear_interpolation_is_torch_s() -> None:
     torch.testing.assert_close(bilinear(image, queries(21, 27, 3)), expected, atol=1e-6, rtol=0)
 
 
-def layer_norm_of_heads(norm: CentredHeadNorm, values: torch.Tensor) -> torch.Tensor:
+def layer_norm_of_heads(norm: HeadNorm, values: torch.Tensor) -> torch.Tensor:
     """Torch's layer normalisation of heads (B, N, h, d), each with weights of its own."""
     weight, bias = (part.view(values.shape[2:]) for part in (norm.weight, norm.bias))
     return F.layer_norm(values, values.shape[3:]) * weight + bias
 
 
-def test_head_norm_is_layer_norm_of_each_head() -> None:
-    norm, values = shaken(CentredHeadNorm(24, 4), 0.5).float(), torch.randn(2, 5, 4, 6)
+def test_normalised_channels_are_those_of_layer_norm() -> None:
+    values = torch.randn(2, 5, 4, 6)
     values[0, 0] = 0.25
     centred = values - values.mean(dim=-1, keepdim=True)
     torch.testing.assert_close(
-        norm(centred.permute(0, 2, 3, 1)).permute(0, 3, 1, 2),
-        layer_norm_of_heads(norm, values),
-        atol=1e-5,
-        rtol=0,
+        normalised(centred.mT).mT, F.layer_norm(values, values.shape[3:]), atol=1e-5, rtol=0
     )
 
 
-def test_a_block_is_its_formula() -> None:
+@pytest.mark.parametrize("count", [10, SUMMED_PLACES + 10])
+def test_a_block_is_its_formula(count: int) -> None:
     """q (K^T V) / N head by head, added to v, a pointwise network, and v again."""
     torch.manual_seed(2)
-    block, values = shaken(GalerkinBlock(12, 3), 0.5).float(), torch.randn(2, 10, 12)
-    integral = block.products(values) / 10
-    q = block.query(values).view(2, 10, 3, 4)
+    block, values = shaken(GalerkinBlock(12, 3), 0.5).float(), torch.randn(2, count, 12)
+    integral = block.products(values) / count
+    q = block.query(values).view(2, count, 3, 4)
     k, v = block.key_value(values).chunk(2, dim=-1)
     k, v = (
-        layer_norm_of_heads(norm, part.view(2, 10, 3, 4))
+        layer_norm_of_heads(norm, part.view(2, count, 3, 4))
         for norm, part in ((block.key_norm, k), (block.value_norm, v))
     )
-    z = torch.stack([q[:, :, h] @ (k[:, :, h].mT @ v[:, :, h]) / 10 for h in range(3)], dim=2)
+    z = torch.stack([q[:, :, h] @ (k[:, :, h].mT @ v[:, :, h]) / count for h in range(3)], dim=2)
     expected = block.second(F.gelu(block.first(z.flatten(2) + values))) + values
     torch.testing.assert_close(block(values, integral), expected, atol=1e-5, rtol=1e-5)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from ultrares.backbones.state_dict import load_state_dict
 from ultrares.backbones.torchscript import is_torchscript, load_torchscript
 from ultrares.backbones.wrap import Backbone
 from ultrares.errors import ModelError
+
+with suppress(ModuleNotFoundError):
+    # Commands have postponed it, and nobody knows what somebody else's code does with shapes. Part of torch, so it may be
+    # called otherwise one day.
+    import torch._meta_registrations  # noqa: F401
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 
+from ultrares.cli.allocation import keep_freed_blocks
 from ultrares.cli.app import main
 
 
@@ -16,6 +17,7 @@ def run() -> None:
     Raises:
         SystemExit: The process has to end as Python ends one; see :func:`main` for its status.
     """
+    keep_freed_blocks()
     try:
         main()
     except SystemExit as stop:

@@ -8,21 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
-
 Report = Callable[[int, int], None]
 """Called with the pixels done and the pixels in total, as often as the worker likes."""
+
+StageReport = Callable[[str, int, int], None]
+"""Called with a stage of a training, the steps done and the steps in total."""
 
 MOST_LINES = 10
 SECONDS_BETWEEN_LINES = 5.0
@@ -36,24 +26,6 @@ def megapixels(speed: float) -> str:
 def images(speed: float) -> str:
     """A speed in images a second."""
     return f"{speed:.2f} images/s"
-
-
-class ThroughputColumn(ProgressColumn):
-    """What is done a second, output megapixels unless it is said otherwise.
-
-    Args:
-        in_words: A speed, in whatever is counted a second, as a person reads it.
-    """
-
-    def __init__(self, in_words: Callable[[float], str] = megapixels) -> None:
-        super().__init__()
-        self._in_words = in_words
-
-    def render(self, task: Task) -> Text:
-        """The recent throughput, or a placeholder before there is one."""
-        if task.speed is None:
-            return Text(f"- {self._in_words(0).partition(' ')[2]}")
-        return Text(self._in_words(task.speed))
 
 
 class PlainLines:
@@ -112,20 +84,15 @@ def progress_on_stderr(
     if not sys.stderr.isatty():
         yield PlainLines(label, sys.stderr, in_words=in_words)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        ThroughputColumn(in_words),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    # Only a terminal shows it, and rich takes its time to import.
+    from ultrares.cli.bars import bar
+
+    with bar(label, in_words) as report:
+        yield report
 
 
 @contextmanager
-def steps_on_stderr() -> Iterator[Callable[[str, int, int], None]]:
+def steps_on_stderr() -> Iterator[StageReport]:
     """Show on stderr how far each stage of a training is, while the block runs.
 
     Yields:
@@ -134,25 +101,13 @@ def steps_on_stderr() -> Iterator[Callable[[str, int, int], None]]:
     if not sys.stderr.isatty():
         yield _plain_steps_of(sys.stderr)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks: dict[str, TaskID] = {}
+    from ultrares.cli.bars import bar_of_each_stage
 
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                # A resumed stage has not done its first steps in this time.
-                tasks[stage] = bar.add_task(stage, total=total, completed=done)
-            bar.update(tasks[stage], completed=done)
-
+    with bar_of_each_stage() as report:
         yield report
 
 
-def _plain_steps_of(stream: TextIO) -> Callable[[str, int, int], None]:
+def _plain_steps_of(stream: TextIO) -> StageReport:
     """Plain lines for each stage in turn; a resumed stage counts from where it goes on."""
     stages: dict[str, tuple[int, PlainLines]] = {}
 

@@ -21,8 +21,10 @@ NEIGHBOURS = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Upper left, upper right, lower left and lower right of a place among pixel centres."""
 
 PLACES = 8192
-"""Places whose values a processor's cache holds: carried through in such parts, the sums take a third of the time."""
+"""Places whose values a processor's cache holds while they are lifted or carried through a layer."""
 
+SUMMED_PLACES = 2048
+"""Places whose normalised keys and values, in single precision, it holds."""
 
 NORM_EPS = 1e-5
 """What is added to a variance that may be zero, as torch's layer normalisation does."""
@@ -73,28 +75,28 @@ class ResidualEncoder(nn.Module):
         return encoded
 
 
-class CentredHeadNorm(nn.Module):
-    """What is left of layer normalisation over the channels of each head once their mean is taken off.
-
-    Each head has weights of its own.
-    """
+class HeadNorm(nn.Module):
+    """The weights of layer normalisation over the channels of each head, which has its own."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
-        self.size = width // heads
+        self.heads = heads
 
-    def forward(self, centred: Tensor) -> Tensor:
-        """Normalise heads (B, h, d, N) whose channels have a mean of zero at each place."""
-        weight, bias = (each.view(-1, self.size, 1).float() for each in (self.weight, self.bias))
-        precision = torch.rsqrt(centred.square().mean(dim=2, keepdim=True) + NORM_EPS)
-        return torch.addcmul(bias, centred * precision, weight)
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of normalised channels, (heads, d) each, single precision."""
+        return self.weight.view(self.heads, -1).float(), self.bias.view(self.heads, -1).float()
 
 
-def by_places(values: Tensor) -> tuple[Tensor, ...]:
+def normalised(centred: Tensor) -> Tensor:
+    """Channels (..., d, N) whose mean is zero at each of N places, brought to unit variance there."""
+    return centred * torch.rsqrt(centred.square().mean(dim=-2, keepdim=True) + NORM_EPS)
+
+
+def by_places(values: Tensor, count: int = PLACES) -> tuple[Tensor, ...]:
     """Values (B, N, width) in parts of their places; in one on a GPU, which hides its memory better."""
-    return torch.split(values, PLACES, dim=1) if values.device.type == "cpu" else (values,)
+    return torch.split(values, count, dim=1) if values.device.type == "cpu" else (values,)
 
 
 class GalerkinBlock(nn.Module):
@@ -110,8 +112,8 @@ class GalerkinBlock(nn.Module):
         self.heads = heads
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
-        self.key_norm = CentredHeadNorm(width, heads)
-        self.value_norm = CentredHeadNorm(width, heads)
+        self.key_norm = HeadNorm(width, heads)
+        self.value_norm = HeadNorm(width, heads)
         self.first = nn.Linear(width, width)
         self.second = nn.Linear(width, width)
         silence(self.second)
@@ -119,9 +121,22 @@ class GalerkinBlock(nn.Module):
 
     def products(self, values: Tensor) -> Tensor:
         """The sum of K^T V over the places of ``values`` (B, N, width): (B, heads, d, d), single precision."""
-        return torch.stack([self._products(part) for part in by_places(values)]).sum(dim=0)
+        parts = [self._sums(part) for part in by_places(values, SUMMED_PLACES)]
+        products, keys, sums = (torch.stack(each).sum(dim=0) for each in zip(*parts, strict=True))
+        # What normalised keys k and values v are weighted by and shifted by is the same at all places:
+        # sum (a k + b) (c v + d)^T = a (sum k v^T) c + a (sum k) d^T + b (c sum v)^T + N b d^T.
+        (weight, bias), (value_weight, value_bias) = (
+            self.key_norm.affine(),
+            self.value_norm.affine(),
+        )
+        weighted = weight[..., None] * (
+            products * value_weight[:, None] + keys[..., None] * value_bias[:, None]
+        )
+        shifted = sums * value_weight + values.shape[1] * value_bias
+        return weighted + bias[..., None] * shifted[..., None, :]
 
-    def _products(self, values: Tensor) -> Tensor:
+    def _sums(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The sums of k v^T (B, heads, d, d), k and v (B, heads, d) over places, k and v normalised."""
         # Places come last, along which processors are fast: a head has but a few channels. Its mean is a linear map of
         # the values, too, and is taken off the weights instead of off every place.
         maps, shifts = (
@@ -132,9 +147,10 @@ class GalerkinBlock(nn.Module):
         centred = maps.flatten(0, 2).to(values.dtype) @ values.transpose(1, 2)
         heads = rearrange(centred, "b (s h d) n -> s b h d n", s=2, h=self.heads).float()
         with torch.autocast(values.device.type, enabled=False):
-            key, value = self.key_norm(heads[0] + shifts[0]), self.value_norm(heads[1] + shifts[1])
-            summed: Tensor = key @ value.transpose(-1, -2)
-        return summed
+            both = normalised(heads + shifts[:, None])
+            products = both[0] @ both[1].transpose(-1, -2)
+            keys, sums = both.sum(dim=-1)
+        return products, keys, sums
 
     def forward(self, values: Tensor, integral: Tensor) -> Tensor:
         """Carry ``values`` (B, N, width) through, given the mean of K^T V over all places (B or 1 of it)."""

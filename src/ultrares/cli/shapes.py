@@ -1,0 +1,91 @@
+"""Shapes of operators' results, which compilers ask for and no command of ours."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+SHAPES = ("torch._meta_registrations", "torch.distributed._meta_registrations")
+"""Modules that tell torch the shapes of operators' results without computing them."""
+
+
+@contextmanager
+def postponed_shapes() -> Iterator[None]:
+    """Have shapes told only once a compiler is imported.
+
+    Where somebody else's code may compute on tensors without values, ``import torch._meta_registrations`` does it.
+    """
+    if "torch" in sys.modules:
+        yield
+        return
+    sys.modules.update({name: _Later(name) for name in SHAPES})
+    try:
+        yield
+    finally:
+        for name in SHAPES:
+            if isinstance(sys.modules.get(name), _Later):
+                _forget(name)
+    sys.meta_path.insert(0, _ShapesFirst())
+
+
+class _Later(ModuleType):
+    """Stands in for a module until somebody asks for what is in it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        # torch imports them without a look inside. A release that does look gets what it looks for.
+        _forget(self.__name__)
+        return getattr(import_module(self.__name__), name)
+
+
+def _forget(name: str) -> None:
+    """Let a module be imported anew."""
+    home, _, last = name.rpartition(".")
+    if home in sys.modules:
+        vars(sys.modules[home]).pop(last, None)
+    sys.modules.pop(name, None)
+
+
+class _ShapesFirst(MetaPathFinder, Loader):
+    """Finds what needs shapes, and has them imported before it, as torch would have done itself.
+
+    These modules import one another in a circle, which holds only where one enters it there.
+    """
+
+    CIRCLE = frozenset(
+        {
+            "torch._decomp",
+            "torch._dynamo",
+            "torch._prims",
+            "torch._refs",
+            "torch.utils._content_store",
+        }
+    )
+
+    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
+        """A module of the circle, once."""
+        if name not in self.CIRCLE:
+            return None
+        sys.meta_path.remove(self)
+        return ModuleSpec(name, self)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Import shapes, and then the module as ever."""
+        for name in SHAPES:
+            # Another release of torch may call them otherwise, and then imports them itself.
+            with suppress(ModuleNotFoundError):
+                import_module(name)
+        module = import_module(spec.name)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Leave the module as it was made."""
+        module.__spec__ = self._spec

@@ -1,0 +1,115 @@
+"""A start that leaves things out leaves nothing else changed."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from ultrares.cli.start import quick_start
+
+
+def said(program: str) -> list[str]:
+    """The lines that a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"from ultrares.cli.start import quick_start\n{program}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_all_is_as_before_after_an_error() -> None:
+    def state() -> tuple[object, ...]:
+        return gc.isenabled(), inspect.getmodule, list(sys.meta_path), sys.modules.get("cuda", 0)
+
+    before = state()
+    with pytest.raises(KeyError), quick_start():
+        raise KeyError
+    assert state() == before
+
+
+def test_frames_and_functions_are_of_the_modules_they_are_of() -> None:
+    frame = inspect.currentframe()
+    with quick_start():
+        assert inspect.getmodule(frame) is sys.modules[__name__]
+        assert inspect.getmodule(subprocess.run) is subprocess
+        assert inspect.getmodule(3) is None
+
+
+LOADED = "import sys; print('torch._meta_registrations' in sys.modules)\n"
+
+
+def test_shapes_are_postponed_until_a_command_imports_them() -> None:
+    program = (
+        f"with quick_start():\n    import torch\n{LOADED}import torch._meta_registrations\n{LOADED}"
+    )
+    assert said(program) == ["False", "True"]
+
+
+def test_what_is_computed_before_and_after_is_the_same() -> None:
+    convolution = (
+        "x = torch.ones(1, 3, 8, 8, device='meta')\n"
+        "print(list(torch.nn.functional.conv2d(x, torch.ones(5, 3, 3, 3, device='meta')).shape))\n"
+    )
+    quick = "with quick_start():\n    import torch\nimport torch._meta_registrations\n"
+    assert said(quick + convolution) == said(f"import torch\n{convolution}") == ["[1, 5, 6, 6]"]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "torch._decomp",
+        "torch._dynamo",
+        "torch._inductor",
+        "torch._prims",
+        "torch._refs",
+        "torch.export",
+        "torch.utils._content_store",
+    ],
+)
+def test_a_compiler_finds_the_shapes(first: str) -> None:
+    program = (
+        f"with quick_start():\n    import torch\n{LOADED}import {first}\n"
+        "@torch.compile(backend='eager', fullgraph=True)\n"
+        "def double(x):\n    return torch.nn.functional.conv2d(x, torch.ones(5, 3, 3, 3)) * 2\n"
+        f"print(double(torch.ones(1, 3, 8, 8)).mean().item())\n{LOADED}"
+    )
+    assert said(program) == ["False", "54.0", "True"]
+
+
+def test_who_looks_into_what_is_postponed_gets_it() -> None:
+    program = (
+        "import sys\nfrom ultrares.cli import shapes\nshapes.SHAPES = ('wave', 'email.quoprimime')\n"
+        "with shapes.postponed_shapes():\n"
+        "    import wave, email.quoprimime\n"
+        "    print(hasattr(wave, '__file__'), wave.open.__name__)\n"
+        "    from email import quoprimime\n"
+        "print('wave' in sys.modules, 'email.quoprimime' in sys.modules, hasattr(email, 'quoprimime'))\n"
+        "import email.quoprimime\nprint(email.quoprimime.quote(' '))\n"
+    )
+    assert said(program) == ["False open", "True False False", "=20"]
+
+
+def test_somebody_elses_networks_find_the_shapes() -> None:
+    program = f"with quick_start():\n    import torch\nimport ultrares.backbones.foreign\n{LOADED}"
+    assert said(program) == ["True"]
+
+
+def test_torch_sees_no_bindings_of_a_driver_that_is_not_there() -> None:
+    program = (
+        "import ctypes, sys\n"
+        "try: ctypes.CDLL('libcuda.so.1')\n"
+        "except OSError: print('no driver')\n"
+        "with quick_start():\n    import torch\n"
+        "print('cuda.bindings' in sys.modules, sys.modules.get('cuda', 0) is None)\n"
+    )
+    lines = said(program)
+    if lines[0] != "no driver":
+        pytest.skip("there is a CUDA driver")
+    assert lines[1] == "False False"
