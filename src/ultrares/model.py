@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
-from numbers import Integral
-from typing import Any, TypeVar, get_args
+from typing import Any
 
-import numpy as np
 import torch
 
+from ultrares.arrays import Image, upscale_array
 from ultrares.backbones.bicubic import BicubicBackbone
-from ultrares.errors import InputError, ModelError, OptionError, ReferenceImageError
+from ultrares.errors import ModelError, OptionError, ReferenceImageError
 from ultrares.methods.cascade import Condition, cascade, number_of_levels
 from ultrares.methods.csp_wavediffur import CSPWaveDiffUR, Part
 from ultrares.methods.neurop_diff import NeurOpDiff
 from ultrares.methods.one_step import one_step
+from ultrares.methods.options import check_spread, solve_of
 from ultrares.methods.place import Details, Solve
 from ultrares.methods.route import Route, check_scale, route_of_cascade, route_of_operator
 from ultrares.methods.saved import Manifest, SavedModel
 from ultrares.methods.saved_operator import SavedOperator
 from ultrares.methods.wavediffur import WaveDiffUR
-from ultrares.scene.array_sink import ArraySink
-from ultrares.scene.grid_choice import grid_of_scale
-from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.reference import ArrayReference
-from ultrares.scene.source import ArraySource
-from ultrares.scene.tile import write_tiles
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
-from ultrares.tilers import tiler_along
-from ultrares.types import Mode, Shape, Upscaler
-
-Image = TypeVar("Image", np.ndarray, torch.Tensor)
+from ultrares.types import Mode, Upscaler
 
 
 @dataclass(frozen=True)
@@ -367,21 +357,9 @@ class Model:
         details: Details = "sampled",
     ) -> Solve:
         """The options, checked."""
-        if mode not in get_args(Mode):
-            raise OptionError(f"unknown mode {mode!r}: choose fidelity or perceptual")
-        for name, value in (("draws", draws), ("steps", steps)):
-            if value is not None and not (_is_whole(value) and value >= 1):
-                raise OptionError(f"{name} is {value}: pass a whole number of at least 1")
-        if not _is_whole(seed):
-            raise OptionError(f"seed is {seed}: pass a whole number")
+        how = solve_of(mode=mode, draws=draws, steps=steps, seed=seed, details=details)
         self._check_can_draw(mode, steps)
-        return Solve(
-            mode=mode,
-            steps=steps,
-            seed=seed,
-            draws=1 if mode == "fidelity" else draws,
-            details=details,
-        )
+        return how
 
     def _check_can_draw(self, mode: Mode, steps: int | None) -> None:
         """Refuse samples where nothing draws, and other steps than a system was trained for.
@@ -430,33 +408,20 @@ class Model:
         with_spread: bool,
     ) -> tuple[Image, Image | None]:
         """Upscale an image in memory, by the options of :meth:`route`."""
-        route = self.route(scale, **how, sensor=sensor, with_reference=reference is not None)
-        source = ArraySource(_as_array(image, "image"))
-        radiometry = Radiometry.of(source)
-        guide = None
         if reference is not None:
             self.check_takes_reference()
-            guide = ArrayReference(_as_array(reference, "reference"), source, radiometry)
-            if not guide.shows_the_scene:
-                warnings.warn(guide.unlike_the_scene, stacklevel=3)
-                guide, route = None, self.route(scale, **how, sensor=sensor)
-        grid = grid_of_scale(source.shape, scale)
-        shape = Shape(grid.rows.size, grid.cols.size)
-        sink = ArraySink(source.bands, shape, source.dtype)
-        spread = ArraySink(source.bands, shape, np.dtype(np.float32)) if with_spread else None
-        tiler = tiler_along(
-            route,
-            source,
-            grid,
-            radiometry=radiometry,
+
+        def route_of(*, with_reference: bool) -> Route:
+            return self.route(scale, **how, sensor=sensor, with_reference=with_reference)
+
+        return upscale_array(
+            image,
+            scale,
+            route_of,
+            reference=reference,
             exact=isinstance(sensor, Box),
-            reference=guide,
             with_spread=with_spread,
             widening=self.widening(scale),
-        )
-        write_tiles(tiler, sink, spread=spread)
-        return _as_given(sink.array, image), None if spread is None else _as_given(
-            spread.array, image
         )
 
 
@@ -473,38 +438,3 @@ def _device(name: str) -> str:
     if name.startswith("cpu"):
         return f"cpu with {torch.backends.cpu.get_cpu_capability()}"
     return name
-
-
-def check_spread(mode: Mode, draws: int) -> None:
-    """Refuse to measure how draws differ where there are none.
-
-    Raises:
-        OptionError: The mode draws nothing, or there is one draw only.
-    """
-    if mode != "perceptual" or draws < 2:
-        raise OptionError(
-            "the standard deviation of draws needs some: --uncertainty needs --mode perceptual and "
-            "--draws 2 or more"
-        )
-
-
-def _as_array(image: Any, name: str) -> np.ndarray:
-    if isinstance(image, torch.Tensor):
-        if image.dtype == torch.bfloat16:
-            raise InputError(f"{name} of bfloat16 cannot be upscaled: pass integers or float32")
-        image = image.detach().cpu().numpy()
-    array = np.asarray(image)
-    if array.ndim != 3:
-        raise InputError(f"{name} must be an array or a tensor of shape (C, H, W)")
-    return array
-
-
-def _as_given(array: np.ndarray, image: Image) -> Image:
-    """A result as the kind of array, and on the device, that the image came as."""
-    if isinstance(image, torch.Tensor):
-        return torch.from_numpy(array).to(image.device)
-    return array
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, Integral)

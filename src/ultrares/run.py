@@ -11,7 +11,8 @@ import psutil
 import rasterio
 
 from ultrares.job import Job, Origins
-from ultrares.model import Model, check_spread
+from ultrares.methods.options import check_spread
+from ultrares.model import Model
 from ultrares.scene.budget import Budget, tile_for
 from ultrares.scene.check_areas import AREAS, BLOCKS
 from ultrares.scene.choice import ALL_OF_IT, Choice
