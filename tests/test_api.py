@@ -535,3 +535,65 @@ def test_the_command_line_upscales_and_checks(
             main(arguments)
         assert stop.value.code == 0, capfd.readouterr().err
     assert "120 x 96 px, 3 bands uint8" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["fine.png", "fine.json", "fine", "-"])
+def test_a_name_that_promises_another_format_is_refused(
+    scene: Path, bicubic: Model, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(OutputError, match=r"end it in \.tif"):
+        ultrares.upscale_scene(scene, tmp_path / name, scale=2, model=bicubic)
+    with pytest.raises(OutputError, match=r"end it in \.tif"):
+        ultrares.degrade(scene, tmp_path / name, scale=2)
+    assert list(tmp_path.iterdir()) == [scene]
+
+
+def test_degrade_makes_no_zarr(scene: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="degrade makes GeoTIFFs"):
+        ultrares.degrade(scene, tmp_path / "coarse.zarr", scale=2)
+
+
+def test_fidelity_mode_takes_no_draws(scene: Path, tiny: Model, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="fidelity mode draws nothing"):
+        ultrares.upscale_scene(scene, tmp_path / "fine.tif", scale=2, model=tiny, draws=4)
+
+
+def test_a_text_of_bands_is_no_list(scene: Path, bicubic: Model, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"pass a list, such as \['1', '2'\]"):
+        ultrares.upscale_scene(scene, tmp_path / "fine.tif", scale=2, model=bicubic, bands="1,2")
+
+
+def test_a_scale_in_words_is_refused(bicubic: Model) -> None:
+    with pytest.raises(ScaleError, match="scale '2' is no number"):
+        bicubic.upscale(np.ones((1, 4, 4), np.uint8), scale="2")  # type: ignore[arg-type]
+
+
+def test_masked_arrays_keep_their_mask_or_are_refused(bicubic: Model) -> None:
+    values = RNG.uniform(1, 2, (1, 8, 8)).astype(np.float32)
+    values[0, 2:5, 3:6] = -9999
+    masked = np.ma.masked_equal(values, -9999)
+    expected = bicubic.upscale(np.where(values == -9999, np.nan, values), scale=2)
+    np.testing.assert_array_equal(bicubic.upscale(masked, scale=2), expected)
+    whole_numbers = np.ma.masked_equal(np.array([[[0, 1], [2, 3]]], np.uint8), 0)
+    with pytest.raises(InputError, match="cannot say where it has no data"):
+        bicubic.upscale(whole_numbers, scale=2)
+    unmasked = np.ma.masked_array(whole_numbers.data)
+    np.testing.assert_array_equal(
+        bicubic.upscale(unmasked, scale=2), bicubic.upscale(whole_numbers.data, scale=2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("./nowhere/model", "does not exist"),
+        ("notes.txt", "is no model file: its name has to end in"),
+    ],
+)
+def test_what_is_wrong_with_a_model_s_path_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").touch()
+    with pytest.raises(ModelError, match=says):
+        ultrares.load(name)

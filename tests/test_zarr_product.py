@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import ultrares
 from tests.scene.conftest import UTM
 from ultrares import Model
 from ultrares.api import describe_raster
+from ultrares.cli.app import main
+from ultrares.metrics.scores import Scores
 from ultrares.scene.opening import open_raster
 from ultrares.scene.windows import whole
 
@@ -69,3 +72,26 @@ def test_a_zarr_is_an_input_like_any_other(bicubic: Model, scene: Path) -> None:
     ultrares.upscale_scene(first, second, scale=3, model=bicubic)
     assert ultrares.check(second, first).problems == []
     assert describe_raster(first)["driver"] == "Zarr v3"
+
+
+def test_a_product_is_an_input_of_every_command(bicubic: Model, scene: Path) -> None:
+    product, geotiff = scene.with_name("sr.zarr"), scene.with_name("sr.tif")
+    for target in (product, geotiff):
+        ultrares.upscale_scene(scene, target, scale=2, model=bicubic)
+    scores = ultrares.evaluate(product, geotiff)
+    assert isinstance(scores, Scores)
+    assert scores.values["mae_dn"] == 0
+    for source in (product, geotiff):
+        coarse = source.with_name(f"{source.suffix[1:]}.coarse.tif")
+        ultrares.degrade(source, coarse, scale=2, sensor="box")
+    ours, theirs = (read(scene.with_name(f"{kind}.coarse.tif")) for kind in ("zarr", "tif"))
+    assert np.array_equal(ours, theirs)
+
+
+def test_info_describes_it(bicubic: Model, scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    product = scene.with_name("sr.zarr")
+    ultrares.upscale_scene(scene, product, scale=2, model=bicubic)
+    with pytest.raises(SystemExit) as stop:
+        main(["info", str(product), "--asset", "image", "--json"])
+    assert stop.value.code == 0
+    assert json.loads(capsys.readouterr().out)["width"] == 60

@@ -22,16 +22,18 @@ from ultrares.model import Model
 from ultrares.planning import plan, refuse_what_does_not_fit
 from ultrares.reports import DegradeReport, ModelInfo, PlanReport, UpscaleReport
 from ultrares.run import Inputs, Options, Run, shift_of
+from ultrares.scene.alpha import doubt_about_alpha
 from ultrares.scene.budget import parse_memory
 from ultrares.scene.check import CheckReport
 from ultrares.scene.check import check as check_files
 from ultrares.scene.choice import Choice
 from ultrares.scene.degrade import degrade as degrade_file
 from ultrares.scene.grid_choice import Wanted
-from ultrares.scene.opening import open_raster
+from ultrares.scene.opening import check_kind, open_raster
 from ultrares.scene.publishing import check_target
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import write_tiles
+from ultrares.scene.zarr_layout import is_zarr
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Backbone, Mode, Precision
 
@@ -301,9 +303,22 @@ def degrade(
     *,
     scale: float,
     sensor: str = "bicubic",
+    asset: str | None = None,
+    subdataset: str | None = None,
+    bands: Sequence[int | str] | None = None,
     overwrite: bool = False,
 ) -> DegradeReport:
     """Reduce a raster by a sensor model, to make low-resolution scenes for tests.
+
+    Args:
+        source: What :func:`upscale_scene` takes.
+        target: The GeoTIFF to write.
+        scale: Pixels of the source per pixel of the target, along one side: a whole number.
+        sensor: How a pixel gathers light: ``box``, ``bicubic`` or ``mtf:VALUE``.
+        asset: Which asset of a STAC item, or variable of a Zarr.
+        subdataset: Which raster of a container.
+        bands: Which of its bands.
+        overwrite: Whether the target may be replaced.
 
     Raises:
         UltraresError: Something cannot be done; the message says what, where and what to do.
@@ -311,13 +326,27 @@ def degrade(
     if not (2 <= scale <= MAX_SCALE and scale == int(scale)):
         raise OptionError(f"scale {scale:g}: degrade takes a whole number from 2 to {MAX_SCALE}")
     check_target(source, target, overwrite=overwrite)
-    size = degrade_file(source, target, int(scale), parse_sensor(sensor), overwrite=overwrite)
+    check_kind(target)
+    if is_zarr(target):
+        raise OutputError(
+            f"{target} cannot be written: degrade makes GeoTIFFs; end the name in .tif"
+        )
+    size = degrade_file(
+        source,
+        target,
+        int(scale),
+        parse_sensor(sensor),
+        asset=asset,
+        choice=_choice(subdataset, bands),
+        overwrite=overwrite,
+    )
     return DegradeReport(str(target), size.width, size.height, sensor)
 
 
 def describe_raster(
     path: str | Path,
     *,
+    asset: str | None = None,
     subdataset: str | None = None,
     bands: Sequence[int | str] | None = None,
 ) -> dict[str, Any]:
@@ -325,14 +354,16 @@ def describe_raster(
 
     Args:
         path: What :func:`upscale_scene` takes.
+        asset: Which asset of a STAC item, or variable of a Zarr.
         subdataset: Which raster of a container.
         bands: Which of its bands.
 
     Raises:
         RasterError: The file is missing, unreadable, or of a kind that is refused.
     """
-    with open_raster(path, choice=_choice(subdataset, bands)) as scene:
-        return scene.describe()
+    with open_raster(path, asset, _choice(subdataset, bands)) as scene:
+        doubt = doubt_about_alpha(scene)
+        return scene.describe() | ({} if doubt is None else {"doubt": doubt})
 
 
 def _make(run: Run, sinks: Sinks, hands: Hands, progress: Progress | None) -> int:
@@ -421,6 +452,8 @@ def _radiometry_in_words(sensor: SensorModel, grid: TargetGrid) -> str:
 
 
 def _choice(subdataset: str | None, bands: Sequence[int | str] | None) -> Choice:
+    if isinstance(bands, str):
+        raise OptionError(f"bands {bands!r}: pass a list, such as {bands.split(',')}")
     return Choice(subdataset, None if bands is None else tuple(str(band) for band in bands))
 
 

@@ -87,10 +87,24 @@ def _as_array(image: Any, name: str) -> np.ndarray:
         if image.dtype == torch.bfloat16:
             raise InputError(f"{name} of bfloat16 cannot be upscaled: pass integers or float32")
         image = image.detach().cpu().numpy()
+    if isinstance(image, np.ma.MaskedArray):
+        image = _unmasked(image, name)
     array = np.asarray(image)
     if array.ndim != 3:
         raise InputError(f"{name} must be an array or a tensor of shape (C, H, W)")
     return array
+
+
+def _unmasked(image: np.ma.MaskedArray[Any, Any], name: str) -> np.ndarray:
+    """A masked array as one that says itself where it has no data."""
+    if image.dtype.kind == "f":
+        return image.filled(np.nan)
+    if np.ma.is_masked(image):
+        raise InputError(
+            f"{name} is a masked array of {image.dtype}, which cannot say where it has no data: pass "
+            "image.astype('float32').filled(numpy.nan), or upscale the file"
+        )
+    return np.asarray(image.data)
 
 
 def _as_given(array: np.ndarray, image: Image) -> Image:

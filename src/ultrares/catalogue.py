@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 
 from ultrares.backbones.bicubic import BicubicBackbone
-from ultrares.backbones.formats import is_foreign
+from ultrares.backbones.formats import FORMATS, is_foreign
 from ultrares.backbones.system import System
 from ultrares.backbones.systems import SYSTEMS
 from ultrares.backbones.wrap import Backbone as Wrapped
@@ -131,6 +131,10 @@ def locate(name: str | Path) -> Path:
         raise ModelError(f"folder {name} holds no model: config.json is missing")
     if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
         return _from_hub(str(name))
+    if Path(name).is_file():
+        raise ModelError(f"{name} is no model file: its name has to end in {', '.join(FORMATS)}")
+    if "/" in str(name):
+        raise ModelError(f"model {name} does not exist: there is no such folder or file")
     known = ", ".join(info.name for info in models())
     raise ModelError(
         f"unknown model {str(name)!r}: choose {known}, a folder, a model file, or owner/repository"
@@ -365,6 +369,10 @@ def _usable(device: str) -> str:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
+        if device.partition(":")[0] not in ("cpu", "cuda"):
+            raise OptionError(
+                f"device {device!r} cannot be used here: choose cpu, cuda or one of several GPUs, such as cuda:1"
+            ) from error
         reason = str(error).splitlines()[0]
         raise OptionError(f"device {device!r} cannot be used here: {reason}") from error
     return device

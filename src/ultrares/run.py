@@ -13,6 +13,7 @@ import rasterio
 from ultrares.job import Job, Origins
 from ultrares.methods.options import check_spread
 from ultrares.model import Model
+from ultrares.scene.alpha import doubt_about_alpha
 from ultrares.scene.budget import Budget, tile_for
 from ultrares.scene.check_areas import AREAS, BLOCKS
 from ultrares.scene.choice import ALL_OF_IT, Choice
@@ -123,6 +124,9 @@ class Run:
         self.profile = self.scene.profile.onto(self.grid.part(self.part))
         self.route = self.job(self.tile).route(model)
         self.radiometry = Radiometry.of(self.scene)
+        doubt = doubt_about_alpha(self.scene)
+        if doubt is not None:
+            warnings.warn(f"{short_name(inputs.source)}: {doubt}", stacklevel=3)
         self.guide = self._open_reference(stack)
         if self.guide is not None and not self.guide.shows_the_scene:
             warnings.warn(self.guide.unlike_the_scene, stacklevel=3)

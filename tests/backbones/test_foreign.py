@@ -263,7 +263,7 @@ def test_a_file_makes_a_scene_finer_whatever_the_tile(tmp_path: Path) -> None:
     scene, results = tmp_path / "scene.tif", []
     with rasterio.open(
         scene, "w", driver="GTiff", count=4, height=20, width=30, dtype="uint8",
-        crs="EPSG:32633", transform=rasterio.transform.from_origin(5e5, 5e6, 5, 5),
+        crs="EPSG:32633", transform=rasterio.transform.from_origin(5e5, 5e6, 5, 5), alpha="no",
     ) as raster:  # fmt: skip
         raster.write(array)
     for tile in (16, 512):

@@ -224,6 +224,13 @@ def test_degrade_says_what_it_wrote(run, api):
         (
             "degrade",
             ("in.tif", Path("out.tif")),
-            {"scale": 4.0, "sensor": "bicubic", "overwrite": True},
+            {
+                "scale": 4.0,
+                "sensor": "bicubic",
+                "asset": None,
+                "subdataset": None,
+                "bands": None,
+                "overwrite": True,
+            },
         )
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import signal
 import sys
@@ -9,7 +11,7 @@ import warnings
 
 import pytest
 
-from ultrares.cli.console import in_words
+from ultrares.cli.console import in_words, say_json
 from ultrares.errors import OutputError, RasterError, ScaleError
 
 UPSCALE = ("upscale", "in.tif", "out.tif", "--scale", "4")
@@ -100,3 +102,11 @@ def test_debugging_keeps_the_traceback(api, monkeypatch):
 )
 def test_values_read_as_words(value, words):
     assert in_words(value) == words
+
+
+def test_json_has_words_for_numbers_that_it_lacks(capsys):
+    say_json({"nodata": math.nan, "bands": [{"scale": math.inf}, (-math.inf, 0.5)]})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "nodata": "NaN",
+        "bands": [{"scale": "inf"}, ["-inf", 0.5]],
+    }

@@ -37,8 +37,17 @@ def test_a_recipe_by_name_becomes_a_model(run, tmp_path):
     assert fine.status == 0
 
 
-def test_ctrl_c_says_how_to_go_on(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        ("backbone/checkpoint.ckpt", "go on from the last checkpoint"),
+        ("recipe.json", "nothing is kept yet; begin again"),
+    ],
+)
+def test_ctrl_c_says_how_to_go_on(run, tmp_path, monkeypatch, kept, says):
     def interrupted(*_, **__):
+        (out / kept).parent.mkdir(parents=True)
+        (out / kept).touch()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "train_recipe", interrupted)
@@ -48,7 +57,7 @@ def test_ctrl_c_says_how_to_go_on(run, tmp_path, monkeypatch):
     assert outcome.stdout == ""
     again = f"ultrares train smoke --data {SAMPLE} --out '{out}' --resume --steps 9"
     assert outcome.stderr.splitlines() == [
-        f"ultrares: stopped; go on from the last checkpoint with: {again}",
+        f"ultrares: stopped; {says} with: {again}",
         "ultrares: interrupted",
     ]
 

@@ -13,6 +13,8 @@ import ultrares
 from tests.scene.malformed import bases, borders, broken, outcome
 from ultrares import Model
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* is marked as alpha:UserWarning")
+
 
 @pytest.fixture(scope="module")
 def bicubic() -> Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -24,8 +25,19 @@ def say(text: str) -> None:
 
 
 def say_json(value: Mapping[str, object] | list[dict[str, Any]]) -> None:
-    """Write the result to stdout as JSON; what JSON lacks (paths, say) becomes text."""
-    typer.echo(json.dumps(value, indent=2, default=str))
+    """Write the result to stdout as JSON; what JSON lacks (paths, NaN, infinity) becomes text, as in gdalinfo."""
+    typer.echo(json.dumps(_storable(value), indent=2, default=str, allow_nan=False))
+
+
+def _storable(value: object) -> object:
+    """A value without numbers that JSON has no way to write."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, Mapping):
+        return {name: _storable(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(entry) for entry in value]
+    return value
 
 
 def say_facts(facts: Mapping[str, object]) -> None:

@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from ultrares.cli.console import say
-from ultrares.cli.options import InputPath, OutputPath, Overwrite
+from ultrares.cli.options import (
+    Asset,
+    Bands,
+    InputPath,
+    OutputPath,
+    Overwrite,
+    Subdataset,
+    parse_bands,
+)
 from ultrares.cli.start import quick_start
 
 
@@ -19,6 +27,9 @@ def degrade(
     sensor: Annotated[
         str, typer.Option(help="How a pixel gathers light: box, bicubic or mtf:VALUE.")
     ] = "bicubic",
+    asset: Asset = None,
+    subdataset: Subdataset = None,
+    bands: Bands = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Make a scene coarser, to try upscaling on a case with a known answer."""
@@ -26,7 +37,16 @@ def degrade(
         from ultrares import api
     from ultrares.scene.names import short_name
 
-    report = api.degrade(source, target, scale=scale, sensor=sensor, overwrite=overwrite)
+    report = api.degrade(
+        source,
+        target,
+        scale=scale,
+        sensor=sensor,
+        asset=asset,
+        subdataset=subdataset,
+        bands=parse_bands(bands),
+        overwrite=overwrite,
+    )
     say(
         f"{report.target}  {report.width} x {report.height} px, "
         f"1/{scale:g} of {short_name(source)}, sensor {report.sensor}"

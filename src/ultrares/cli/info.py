@@ -9,7 +9,7 @@ import typer
 
 from ultrares.backbones.formats import is_foreign
 from ultrares.cli.console import say_facts, say_json
-from ultrares.cli.options import AsJson, Bands, Subdataset, parse_bands
+from ultrares.cli.options import AsJson, Asset, Bands, Subdataset, parse_bands
 from ultrares.cli.start import quick_start
 
 
@@ -19,6 +19,7 @@ def info(
         typer.Argument(metavar="FILE|MODEL", help="A raster, or a model's name, file or folder."),
     ],
     *,
+    asset: Asset = None,
     subdataset: Subdataset = None,
     bands: Bands = None,
     json: AsJson = False,
@@ -28,7 +29,9 @@ def info(
         from ultrares import api
 
     if looks_like_a_raster(subject):
-        facts = api.describe_raster(subject, subdataset=subdataset, bands=parse_bands(bands))
+        facts = api.describe_raster(
+            subject, asset=asset, subdataset=subdataset, bands=parse_bands(bands)
+        )
     else:
         facts = api.describe_model(subject)
     if json:
@@ -41,7 +44,7 @@ def looks_like_a_raster(subject: str) -> bool:
     """Whether a text means a file; the names of models have no suffix made of letters."""
     path = Path(subject)
     if path.is_dir():
-        return path.suffix.upper() == ".SAFE"
+        return path.suffix.lower() in (".safe", ".zarr")
     if subject.startswith("/vsi") or "://" in subject:
         return True
     return not is_foreign(path) and (path.exists() or path.suffix[1:2].isalpha())

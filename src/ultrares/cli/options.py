@@ -61,7 +61,10 @@ Bands = Annotated[
     str | None,
     typer.Option(metavar="B,B,...", help="Which bands, by numbers from 1 or names such as B8A."),
 ]
-OutputPath = Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")]
+OutputPath = Annotated[
+    Path,
+    typer.Argument(metavar="OUT", help="The file to write: .tif for a GeoTIFF, .zarr for a Zarr."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -80,7 +83,7 @@ Like = Annotated[
 ModelName = Annotated[
     str | None,
     typer.Option(
-        help="A name from `ultrares models`, a folder, a hub id, or another network's file."
+        help="A name from `ultrares models`, a folder, a hub id, or another network's file; the embedded one if left out."
     ),
 ]
 PrecisionName = Annotated[
@@ -104,14 +107,21 @@ EvidencePath = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Also write how much of the detail is invented."),
 ]
-Steps = Annotated[int | None, typer.Option(min=1, help="Diffusion steps of each level.")]
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, help="Diffusion steps of each level; the model's own number if left out."),
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same file.")]
 Sensor = Annotated[str, typer.Option(help="How a pixel gathers light: box, bicubic or mtf:VALUE.")]
 TileSide = Annotated[
-    int | None, typer.Option(min=1, help="Output pixels a side that are written at once.")
+    int | None,
+    typer.Option(
+        min=1, help="Output pixels a side that are written at once; by the memory if left out."
+    ),
 ]
 Memory = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="Memory to stay within, like 4GB.")
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory to stay within, like 4GB; not limited if left out."),
 ]
 Area = Annotated[
     Bounds | None,

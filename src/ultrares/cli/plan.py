@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ultrares.cli.console import say, say_facts, say_json
+from ultrares.cli.console import complain, say, say_facts, say_json
 from ultrares.cli.options import (
     Area,
     AsJson,
@@ -103,6 +103,8 @@ def plan(  # noqa: PLR0913 - a command's options are its interface
     else:
         say_facts(facts(report))
         say("fits" if report.fits else refusal(report))
+        if target is not None and target.exists():
+            complain(f"{target} exists: upscale will ask for --overwrite")
     if not report.fits:
         raise typer.Exit(2)
 

@@ -53,7 +53,12 @@ def train(  # noqa: PLR0913 - a command's options are its interface
                 execution=Execution(resolved(accelerator), devices, progress=progress),
             )
     except KeyboardInterrupt:
-        complain(f"stopped; go on from the last checkpoint with: {again(recipe, data, out, steps)}")
+        kept = (
+            "go on from the last checkpoint"
+            if any(out.rglob("*.ckpt"))
+            else "nothing is kept yet; begin again"
+        )
+        complain(f"stopped; {kept} with: {again(recipe, data, out, steps)}")
         raise
     seconds = time.monotonic() - started
     _tell(model, out, seconds, json=json)

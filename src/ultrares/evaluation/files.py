@@ -16,6 +16,7 @@ from ultrares.metrics.extractors import extractor_from
 from ultrares.metrics.scores import Scores
 from ultrares.metrics.suite import NAMES, check_names
 from ultrares.metrics.tools import read_tools
+from ultrares.scene.zarr_layout import is_zarr
 from ultrares.sensor.models import parse_sensor
 
 Progress = Callable[[int, int], None]
@@ -68,7 +69,7 @@ def evaluate(  # noqa: PLR0913 - its keywords are what the figures depend on
         tile=tile,
         tools=read_tools(weights),
     )
-    if Path(sr).is_dir():
+    if Path(sr).is_dir() and not is_zarr(sr):
         trios, notes = match(sr, hr, lr)
         return _folder(trios, request, weights, csv, notes, progress)
     if csv is not None:

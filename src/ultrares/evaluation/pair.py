@@ -13,8 +13,8 @@ from ultrares.metrics.patch import SIDE, Pair
 from ultrares.metrics.setting import BYTES, Extent
 from ultrares.metrics.suite import as_pair
 from ultrares.scene.grid import footprint_distance
+from ultrares.scene.opening import Raster
 from ultrares.scene.profile import SceneProfile
-from ultrares.scene.source import RasterSource
 from ultrares.scene.windows import tiles, whole
 from ultrares.types import Shape, Window
 
@@ -26,7 +26,7 @@ class Named(NamedTuple):
     """An open raster and how to speak of it."""
 
     name: str
-    source: RasterSource
+    source: Raster
 
     @property
     def lit(self) -> np.ndarray:

@@ -20,7 +20,7 @@ from ultrares.metrics.patch import SIDE, patches
 from ultrares.metrics.scores import Scores
 from ultrares.metrics.setting import Setting, levels
 from ultrares.metrics.suite import CONSISTENCY, Suite
-from ultrares.scene.source import RasterSource
+from ultrares.scene.opening import open_raster
 from ultrares.scene.windows import clipped, tiles, whole
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Shape, Window
@@ -58,13 +58,11 @@ def evaluate_rasters(
     """
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE))
-        ours, true = (
-            Named(str(path), stack.enter_context(RasterSource(path))) for path in (estimate, truth)
-        )
+        ours, true = (_opened(path, stack) for path in (estimate, truth))
         pair = RasterPair(ours, true)
         below = None
         if coarse is not None:
-            below = Named(str(coarse), stack.enter_context(RasterSource(coarse)))
+            below = _opened(coarse, stack)
         scale = request.scale if below is None else _scale(ours, below)
         extent = pair.extent()
         floor, peak = levels(request.peak, extent)
@@ -90,6 +88,13 @@ def evaluate_rasters(
             words["sensor"] = sensor.name
         scores = suite.scores(extra, words)
     return replace(scores, notes=(*scores.notes, *pair.notes))
+
+
+def _opened(path: str | Path, stack: ExitStack) -> Named:
+    """A raster that the stack closes."""
+    raster = open_raster(path)
+    stack.enter_context(raster)
+    return Named(str(path), raster)
 
 
 def _add_up(suite: Suite, pair: RasterPair, progress: Progress | None) -> None:

@@ -15,7 +15,7 @@ from ultrares.metrics.frechet import Features, fid
 from ultrares.metrics.kernel_distance import kid
 from ultrares.metrics.patch import WIDE_SIDE
 from ultrares.metrics.setting import levels
-from ultrares.scene.source import RasterSource
+from ultrares.scene.opening import open_raster
 from ultrares.scene.windows import tiles, whole
 
 
@@ -67,7 +67,7 @@ def set_distances(
 def _features(
     estimate: Path, truth: Path, extractor: FeatureExtractor, peak: float | None
 ) -> Iterator[tuple[Features, Features]]:
-    with RasterSource(estimate) as one, RasterSource(truth) as other:
+    with open_raster(estimate) as one, open_raster(truth) as other:
         pair = RasterPair(Named(str(estimate), one), Named(str(truth), other))
         if pair.bands < 3:
             raise InputError(

@@ -22,7 +22,7 @@ def solve_of(
 
     Args:
         mode: ``fidelity`` or ``perceptual``.
-        draws: Samples, at least 1; fidelity mode makes one image however many are asked for.
+        draws: Samples, at least 1; in fidelity mode there are none to be drawn, so no more than 1.
         steps: Denoiser calls per level, at least 1; None for the model's own number.
         seed: Seed of the samples, any whole number.
         details: Which details a sample gets.
@@ -37,13 +37,11 @@ def solve_of(
             raise OptionError(f"{name} is {value}: pass a whole number of at least 1")
     if not _is_whole(seed):
         raise OptionError(f"seed is {seed}: pass a whole number")
-    return Solve(
-        mode=mode,
-        steps=steps,
-        seed=seed,
-        draws=1 if mode == "fidelity" else draws,
-        details=details,
-    )
+    if mode == "fidelity" and draws > 1:
+        raise OptionError(
+            f"draws is {draws}, but fidelity mode draws nothing: use --mode perceptual, or leave draws out"
+        )
+    return Solve(mode=mode, steps=steps, seed=seed, draws=draws, details=details)
 
 
 def check_spread(mode: Mode, draws: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.errors import ScaleError
@@ -37,11 +38,15 @@ def check_scale(scale: float) -> None:
     Raises:
         ScaleError: It does not enlarge, or is beyond 128.
     """
+    given: object = scale
+    if not isinstance(given, Real):
+        raise ScaleError(f"scale {scale!r} is no number: pass one above 1, to {MAX_SCALE}")
     if not (math.isfinite(scale) and scale > 1):
         raise ScaleError(f"scale {scale:g} does not enlarge: pass a number above 1, to {MAX_SCALE}")
     if scale > MAX_SCALE * (1 + 1e-9):
         raise ScaleError(
-            f"scale {scale:g} is beyond {MAX_SCALE}, the largest this model was made for"
+            f"scale {scale:g} is beyond {MAX_SCALE}, the largest this model was made for: pixels of the result cannot "
+            f"be smaller than 1/{MAX_SCALE} of the scene's"
         )
 
 

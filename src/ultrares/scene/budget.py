@@ -37,7 +37,7 @@ def parse_memory(text: str | int | None) -> int | None:
         return None
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", str(text).lower())
     if match is None:
-        raise OptionError(f"memory {text!r} is no amount: write it like 4GB or 800MB")
+        raise OptionError(f"memory {text!r} is no amount: write it like 4GB or 1500MB")
     amount = int(float(match[1]) * _UNITS[match[2]])
     if amount < SMALLEST_BUDGET:
         raise OptionError(f"memory {text!r} is too little to work in: at least 1GB is needed")

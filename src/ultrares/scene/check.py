@@ -193,12 +193,20 @@ def _check_areas(
 
 def _differences(fine: SceneProfile, coarse: SceneProfile) -> list[str]:
     """What the two profiles should share and do not."""
-    names = [[band.description for band in profile.bands] for profile in (fine, coarse)]
+    names = [
+        ", ".join(
+            band.description or f"band {number}"
+            for number, band in enumerate(profile.bands, start=1)
+        )
+        for profile in (fine, coarse)
+    ]
+    if len(fine.bands) != len(coarse.bands):
+        names = ["", ""]  # What differs is said already.
     pairs = {
         "data type": (fine.dtype.name, coarse.dtype.name),
         "number of bands": (len(fine.bands), len(coarse.bands)),
         "coordinate reference system": (fine.crs, coarse.crs),
-        "band names": tuple(names),
+        "list of band names": tuple(names),
         "nodata": (_comparable(fine), _comparable(coarse)),
         "number of ground control points": (len(fine.gcps), len(coarse.gcps)),
         "rational polynomials": (fine.rpcs is None, coarse.rpcs is None),

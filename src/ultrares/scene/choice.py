@@ -31,7 +31,7 @@ class Choice:
         subdataset: A raster of a container, by its label, such as ``20m``, or its number from 1; None for
             the only one, or the 10 m bands of a Sentinel-2 product.
         bands: Numbers from 1 or names, in the order wanted; None for all, of a Sentinel-2 product all that
-            show light. Alpha comes along.
+            show light. Alpha comes along; an alpha band that is among them is taken for light.
     """
 
     subdataset: str | None = None
@@ -89,15 +89,28 @@ def chosen_bands(path: str | Path, dataset: DatasetReader, choice: Choice) -> li
     if choice.bands is None:
         lit = sentinel2.spectral_bands(dataset) if dataset.driver == sentinel2.DRIVER else []
         return lit or list(dataset.indexes)
-    bands = [_band(shown(path), dataset, wanted) for wanted in choice.bands]
+    bands = _named(path, dataset, choice.bands)
+    return bands + [index for index in _alpha(dataset) if index not in bands]
+
+
+def bands_of_light(path: str | Path, dataset: DatasetReader, choice: Choice) -> list[int]:
+    """Bands that are marked as alpha and asked for by name: near infrared, often, as the fourth of four bytes."""
+    if choice.bands is None:
+        return []
+    named = _named(path, dataset, choice.bands)
+    return [index for index in _alpha(dataset) if index in named]
+
+
+def _named(path: str | Path, dataset: DatasetReader, wanted: Sequence[str]) -> list[int]:
+    bands = [_band(shown(path), dataset, band) for band in wanted]
     if not bands or len(set(bands)) < len(bands):
-        raise OptionError(f"bands {','.join(choice.bands)}: name at least one, and none twice")
-    alpha = [
-        index
-        for index, colour in zip(dataset.indexes, dataset.colorinterp, strict=True)
-        if colour == ColorInterp.alpha and index not in bands
-    ]
-    return bands + alpha
+        raise OptionError(f"bands {','.join(wanted)}: name at least one, and none twice")
+    return bands
+
+
+def _alpha(dataset: DatasetReader) -> list[int]:
+    kinds = zip(dataset.indexes, dataset.colorinterp, strict=True)
+    return [index for index, kind in kinds if kind == ColorInterp.alpha]
 
 
 def calibrations(

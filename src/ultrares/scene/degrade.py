@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from ultrares.errors import RasterError
+from ultrares.scene.choice import ALL_OF_IT, Choice
 from ultrares.scene.cog_sink import CogSink
 from ultrares.scene.grid import coarser_transform, finer_gcps, finer_rpcs
+from ultrares.scene.opening import Raster, open_raster
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.pyramid import Pyramid
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.source import RasterSource
 from ultrares.scene.windows import tiles, whole
 from ultrares.sensor.models import SensorModel
 from ultrares.types import Shape, Window
@@ -28,6 +29,8 @@ def degrade(
     scale: int,
     sensor: SensorModel,
     *,
+    asset: str | None = None,
+    choice: Choice = ALL_OF_IT,
     overwrite: bool = False,
 ) -> Shape:
     """Reduce a raster by a sensor model and round it to its data type.
@@ -40,6 +43,8 @@ def degrade(
         target: Path of the coarse one, a cloud-optimised GeoTIFF.
         scale: Fine pixels per coarse pixel, along one side.
         sensor: The sensor model.
+        asset: Which asset of a STAC item or variable of a Zarr.
+        choice: Which subdataset and bands.
         overwrite: Whether the target may be replaced.
 
     Returns:
@@ -49,7 +54,7 @@ def degrade(
         RasterError: The source is unreadable, or smaller than one coarse pixel.
         OutputError: The target cannot be written.
     """
-    with RasterSource(source) as fine:
+    with open_raster(source, asset, choice) as fine:
         size = Shape(fine.shape.height // scale, fine.shape.width // scale)
         if 0 in size:
             raise RasterError(f"{source} is smaller than one pixel at 1/{scale} of its resolution")
@@ -78,7 +83,7 @@ def _coarser(profile: SceneProfile, scale: int, size: Shape) -> SceneProfile:
 
 
 def _reduce(
-    fine: RasterSource, window: Window, scale: int, sensor: SensorModel, radiometry: Radiometry
+    fine: Raster, window: Window, scale: int, sensor: SensorModel, radiometry: Radiometry
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coarse digital numbers of a window and their validity."""
     array, usable = fine.read(window.scaled(scale))

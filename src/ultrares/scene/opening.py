@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ultrares.errors import OptionError
+from ultrares.errors import OptionError, OutputError
 from ultrares.scene.budget import LARGEST_BLOCK_CACHE
 from ultrares.scene.choice import ALL_OF_IT, Choice
 from ultrares.scene.cog_sink import CogSink
+from ultrares.scene.names import shown
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.source import RasterSource
 from ultrares.scene.stac_input import asset_path, is_item
@@ -50,6 +51,23 @@ def open_raster(path: str | Path, asset: str | None = None, choice: Choice = ALL
     return RasterSource(path, choice)
 
 
+SUFFIXES = (".tif", ".tiff", ".zarr")
+"""Endings of the names of results, in any case."""
+
+
+def check_kind(target: str | Path) -> None:
+    """Refuse a result whose name promises another format than those that are written.
+
+    Raises:
+        OutputError: It does.
+    """
+    if Path(target).suffix.lower() not in SUFFIXES:
+        raise OutputError(
+            f"{shown(target)} is no name for a result: end it in .tif for a cloud-optimised GeoTIFF, or in .zarr "
+            "for a Zarr"
+        )
+
+
 def open_sink(
     target: str | Path,
     profile: SceneProfile,
@@ -63,7 +81,7 @@ def open_sink(
     """A sink of the kind that the target's name asks for.
 
     Args:
-        target: Path of the result; ``.zarr`` for a Zarr, anything else for a GeoTIFF.
+        target: Path of the result; ``.zarr`` for a Zarr, else a GeoTIFF.
         profile: Size, type, place and metadata of the result.
         tags: More metadata, for provenance.
         overwrite: Whether the target may be replaced.

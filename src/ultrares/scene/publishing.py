@@ -35,7 +35,8 @@ def check_target(source: str | Path, target: str | Path, *, overwrite: bool) -> 
         raise OutputError(f"{target} exists; pass --overwrite to replace it")
     folder = path.parent
     if not folder.is_dir():
-        raise OutputError(f"{target} cannot be written: folder {folder} does not exist")
+        what = "is a file" if folder.exists() else "does not exist"
+        raise OutputError(f"{target} cannot be written: folder {folder} {what}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{target} cannot be written: folder {folder} is not writable")
 

@@ -363,8 +363,8 @@ def check_overlap(reference: str | Path, scene: Raster) -> None:
     if right <= west or left >= east or top <= south or bottom >= north:
         raise ReferenceImageError(
             f"reference {reference} does not overlap the scene: it covers "
-            f"{left:.6g}, {bottom:.6g} to {right:.6g}, {top:.6g} in the scene's system, the scene "
-            f"{west:.6g}, {south:.6g} to {east:.6g}, {north:.6g}"
+            f"{left:.10g}, {bottom:.10g} to {right:.10g}, {top:.10g} in the scene's {profile.crs.to_string()}, the scene "
+            f"{west:.10g}, {south:.10g} to {east:.10g}, {north:.10g}"
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 from rasterio._err import CPLE_BaseError
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
@@ -21,6 +21,7 @@ from ultrares.scene.calibration import Calibration
 from ultrares.scene.choice import (
     ALL_OF_IT,
     Choice,
+    bands_of_light,
     calibrations,
     chosen_bands,
     labels,
@@ -113,9 +114,10 @@ class RasterSource(Profiled):
             self._dataset = open_chosen(path, choice)
         try:
             self._bands = chosen_bands(path, self._dataset, choice)
+            light = bands_of_light(path, self._dataset, choice)
             refuse(self._name, self._path, self._dataset, self._bands)
             known = calibrations(path, self._dataset, self._bands)
-            self.profile = read_profile(self._dataset, self._bands, known)
+            self.profile = read_profile(self._dataset, self._bands, known, light)
             refuse_place(self._name, self.profile)
         except InputError:
             self._dataset.close()
@@ -129,6 +131,10 @@ class RasterSource(Profiled):
             self._dataset.close()
             raise
         self._marked = self._missing_by_product()
+        masks = self._dataset.mask_flag_enums
+        self._masked_by_light = [
+            bool(light) and MaskFlags.alpha in masks[band - 1] for band in self._bands
+        ]
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Pixels and validity of a window inside the scene, both (C, h, w).
@@ -253,6 +259,7 @@ class RasterSource(Profiled):
             raise RasterError(
                 f"{self._name} is damaged: {place} cannot be read ({reason(error)})"
             ) from error
+        valid[self._masked_by_light] = True
         alpha = np.array(self.profile.alpha)
         if alpha.any():
             # GDAL masks by alpha in rasters of two and four bands only.
@@ -322,6 +329,7 @@ def read_profile(
     dataset: DatasetReader,
     bands: Sequence[int] | None = None,
     known: Sequence[Calibration | None] | None = None,
+    light: Sequence[int] = (),
 ) -> SceneProfile:
     """Everything that an open raster says about itself.
 
@@ -329,6 +337,7 @@ def read_profile(
         dataset: The raster.
         bands: Numbers of its bands, from 1; None for all.
         known: What a product's metadata say of each of them besides.
+        light: Numbers of bands that are not alpha whatever they are marked as.
     """
     gcps, gcp_crs = dataset.gcps
     bands = list(dataset.indexes) if bands is None else bands
@@ -337,7 +346,7 @@ def read_profile(
     return SceneProfile(
         shape=Shape(dataset.height, dataset.width),
         dtype=np.dtype(dataset.dtypes[bands[0] - 1]),
-        bands=_bands(dataset, bands, known or [None for _ in bands]),
+        bands=_bands(dataset, bands, known or [None for _ in bands], light),
         crs=dataset.crs or gcp_crs,
         transform=None if gcps or dataset.transform.is_identity else dataset.transform,
         gcps=tuple(gcps),
@@ -348,7 +357,10 @@ def read_profile(
 
 
 def _bands(
-    dataset: DatasetReader, bands: Sequence[int], known: Sequence[Calibration | None]
+    dataset: DatasetReader,
+    bands: Sequence[int],
+    known: Sequence[Calibration | None],
+    light: Sequence[int],
 ) -> tuple[BandProfile, ...]:
     # Each of these walks over all bands.
     scales, offsets, missing = dataset.scales, dataset.offsets, dataset.nodatavals
@@ -362,7 +374,8 @@ def _bands(
             if (scale, offset) == (1, 0):
                 scale, offset = calibration.scale, calibration.offset
         tags = _tags(dataset, band)
-        profiles.append(BandProfile(names[at], colours[at], scale, offset, units[at], nodata, tags))
+        colour = ColorInterp.undefined if band in light else colours[at]
+        profiles.append(BandProfile(names[at], colour, scale, offset, units[at], nodata, tags))
     return tuple(profiles)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.transform import array_bounds
 from torch import Tensor
 
 from ultrares.errors import OptionError
@@ -254,10 +255,19 @@ def aoi_window(profile: SceneProfile, bounds: tuple[float, float, float, float] 
     right_edge = min(profile.shape.width, int(np.ceil(max(cols) - 1e-3)))
     if lower <= row or right_edge <= col:
         raise OptionError(
-            f"aoi {left:g} {bottom:g} {right:g} {top:g} touches no pixel of the scene; "
-            "give left, bottom, right and top in the scene's coordinate system"
+            f"aoi {left:.10g} {bottom:.10g} {right:.10g} {top:.10g} touches no pixel of the scene, which covers "
+            f"{_covered(profile)}; give left, bottom, right and top in its coordinate system"
         )
     return Window(row, col, lower - row, right_edge - col)
+
+
+def _covered(profile: SceneProfile) -> str:
+    """The scene's bounds as an area of interest is given, and what they are measured in."""
+    assert profile.transform is not None
+    found = array_bounds(profile.shape.height, profile.shape.width, profile.transform)
+    (left, right), (bottom, top) = sorted(found[::2]), sorted(found[1::2])
+    system = "no known system" if profile.crs is None else profile.crs.to_string()
+    return f"{left:.10g} {bottom:.10g} {right:.10g} {top:.10g} in {system}"
 
 
 def repeat(array: np.ndarray, scale: int) -> np.ndarray:
