@@ -59,6 +59,7 @@ def main(
         write_scene(scene, tiles(1)[0][:3, :64, :64])
         paper(Path(folder, "paper"), steps)
         command_line = ["upscale", str(scene), str(target), "--scale", "4", "--overwrite"]
+        run([*command_line, "--model", model])  # Modules are compiled by whoever comes first.
         theirs = ["--model", f"{folder}/paper", "--mode", "perceptual", "--precision", "fp32"]
         slow, peak, _ = run([*command_line, *theirs])
         row(f"paper preset, {steps} steps, fp32", f"{slow:.1f}", f"{peak:.2f}", "1")

@@ -79,7 +79,7 @@ def main(
 ) -> None:
     """Print a line per scale: whole-process seconds, output megapixels per second, memory, check.
 
-    The seconds include the start of Python and torch; memory is that of the process and its children,
+    The seconds include the start of Python and torch; memory is that of the process,
     sampled fifty times a second. Exits 1 when a product does not pass `check`.
     """
     failed = False

@@ -89,3 +89,20 @@ def test_a_profiler_gets_its_figures(tmp_path: Path) -> None:
     options = ["-m", "cProfile", "-o", str(figures), "-m", "ultrares", "--version"]
     subprocess.run([sys.executable, *options], capture_output=True, check=True)
     assert figures.stat().st_size > 0
+
+
+def test_a_command_is_lean(scene: Path) -> None:
+    """It takes neither shapes nor bars along, and keeps the blocks it frees."""
+    watched = """
+from unittest.mock import patch
+from ultrares.cli import allocation
+from ultrares.cli.shapes import SHAPES
+told = []
+atexit.register(lambda: print([name for name in (*SHAPES, "rich") if name in sys.modules], told))
+with patch.object(process, "keep_freed_blocks", lambda: told.append("kept")):
+    process.run()
+"""
+    upscale = ("upscale", str(scene), str(scene.with_name("fine.tif")), "--scale", "2")
+    done = ended(watched, *upscale, "--model", "bicubic")
+    assert done.returncode == 0, done.stderr
+    assert "[] ['kept']" in done.stdout

@@ -34,12 +34,38 @@ def test_all_is_as_before_after_an_error() -> None:
     assert state() == before
 
 
-def test_frames_and_functions_are_of_the_modules_they_are_of() -> None:
+def test_compilers_find_the_shapes_after_an_error_too() -> None:
+    program = (
+        "try:\n"
+        "    with quick_start():\n        import torch\n        raise KeyError\n"
+        "except KeyError:\n"
+        "    import importlib.util, torch._dynamo\n"
+    )
+    assert said(f"{program}{LOADED}") == ["True"]
+
+
+def test_who_only_asks_for_a_module_changes_nothing() -> None:
+    program = (
+        "with quick_start():\n    import torch\n"
+        "import importlib.util\nimportlib.util.find_spec('torch._dynamo')\n"
+        f"{LOADED}import torch._dynamo\n{LOADED}"
+    )
+    assert said(program) == ["False", "True"]
+
+
+def test_what_is_postponed_is_called_so() -> None:
+    assert said(
+        "from importlib import import_module\nfrom ultrares.cli.shapes import SHAPES\n"
+        "print(*(import_module(name).__name__ for name in SHAPES))\n"
+    ) == ["torch._meta_registrations torch.distributed._meta_registrations"]
+
+
+def test_a_frame_s_module_is_known_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = inspect.currentframe()
     with quick_start():
-        assert inspect.getmodule(frame) is sys.modules[__name__]
         assert inspect.getmodule(subprocess.run) is subprocess
-        assert inspect.getmodule(3) is None
+        monkeypatch.setattr(inspect, "getabsfile", pytest.fail)
+        assert inspect.getmodule(frame) is sys.modules[__name__]
 
 
 LOADED = "import sys; print('torch._meta_registrations' in sys.modules)\n"
@@ -97,7 +123,11 @@ def test_who_looks_into_what_is_postponed_gets_it() -> None:
 
 
 def test_somebody_elses_networks_find_the_shapes() -> None:
-    program = f"with quick_start():\n    import torch\nimport ultrares.backbones.foreign\n{LOADED}"
+    program = (
+        "with quick_start():\n    import torch\n"
+        "from pathlib import Path\nfrom ultrares.backbones.foreign import load_foreign\n"
+        f"try: load_foreign(Path('none.pth'))\nexcept Exception: pass\n{LOADED}"
+    )
     assert said(program) == ["True"]
 
 

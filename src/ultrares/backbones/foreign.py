@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from ultrares.backbones.card import Card, FolderCard, StateCard, card_of, read_card
@@ -16,11 +17,6 @@ from ultrares.backbones.state_dict import load_state_dict
 from ultrares.backbones.torchscript import is_torchscript, load_torchscript
 from ultrares.backbones.wrap import Backbone
 from ultrares.errors import ModelError
-
-with suppress(ModuleNotFoundError):
-    # Commands have postponed it, and nobody knows what somebody else's code does with shapes. Part of torch, so it may be
-    # called otherwise one day.
-    import torch._meta_registrations  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,10 @@ def load_foreign(path: Path, *, autocast: bool = False) -> Foreign:
         ModelError: Something is missing, unsafe, unknown or contradicts its card.
         MissingExtraError: A package that reads the format is not installed.
     """
+    with suppress(ModuleNotFoundError):
+        # Commands have postponed it, and nobody knows what somebody else's code does with shapes. Part of torch, so it may
+        # be called otherwise one day.
+        import_module("torch._meta_registrations")
     if path.is_dir():
         return _load_folder(path, autocast=autocast)
     backbone, kind = load_file(path, autocast=autocast)

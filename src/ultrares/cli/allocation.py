@@ -14,10 +14,10 @@ LARGEST_KEPT = 32 << 20
 
 
 def keep_freed_blocks() -> None:
-    """Have glibc begin with the thresholds that it comes to step by step.
+    """Have glibc begin with the largest thresholds that it would go to by itself.
 
-    Until then every map of features is a piece of fresh memory, which the kernel clears page by page: a tenth of a
-    second in a short run. Whoever has set thresholds in the environment knows better.
+    Until it has seen such blocks freed, every map of features is a piece of fresh memory, which the kernel clears page
+    by page. Whoever has set thresholds in the environment knows better.
     """
     told = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
     if sys.platform != "linux" or any(name in os.environ for name in told):

@@ -31,7 +31,10 @@ def postponed_shapes() -> Iterator[None]:
         for name in SHAPES:
             if isinstance(sys.modules.get(name), _Later):
                 _forget(name)
-    sys.meta_path.insert(0, _ShapesFirst())
+        if "torch" in sys.modules and not any(
+            isinstance(each, _ShapesFirst) for each in sys.meta_path
+        ):
+            sys.meta_path.insert(0, _ShapesFirst())
 
 
 class _Later(ModuleType):
@@ -70,14 +73,13 @@ class _ShapesFirst(MetaPathFinder, Loader):
     )
 
     def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
-        """A module of the circle, once."""
-        if name not in self.CIRCLE:
-            return None
-        sys.meta_path.remove(self)
-        return ModuleSpec(name, self)
+        """A module of the circle."""
+        return ModuleSpec(name, self) if name in self.CIRCLE else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Import shapes, and then the module as ever."""
+        """Import shapes, and then the module as ever, as all others from now on."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
         for name in SHAPES:
             # Another release of torch may call them otherwise, and then imports them itself.
             with suppress(ModuleNotFoundError):

@@ -16,7 +16,7 @@ from ultrares.cli.shapes import postponed_shapes
 
 @contextmanager
 def quick_start() -> Iterator[None]:
-    """Import torch, and what is built on it, without what serves debuggers and compilers."""
+    """Import torch, and what is built on it, without what serves compilers and absent GPUs."""
     with ExitStack() as shortcuts:
         for shortcut in (_no_collection, _known_frames, postponed_shapes, _no_driver_bindings):
             shortcuts.enter_context(shortcut())
@@ -44,8 +44,8 @@ def _no_collection() -> Iterator[None]:
 def _known_frames() -> Iterator[None]:
     """Take the module of a frame from the frame.
 
-    torch notes where each of its operators was defined. To find the module of a line, inspect asks the file system for
-    the true path of every module there is, of which there are over a thousand by then.
+    torch notes where some of its operators were defined. To find the module of a single line, inspect asks the file
+    system for the true path of every module there is, of which a command has over a thousand by then.
     """
     search = inspect.getmodule
 
