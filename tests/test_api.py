@@ -597,3 +597,13 @@ def test_what_is_wrong_with_a_model_s_path_is_said(
     Path("notes.txt").touch()
     with pytest.raises(ModelError, match=says):
         ultrares.load(name)
+
+
+def test_check_says_which_band_names_differ(scene: Path, bicubic: Model, tmp_path: Path) -> None:
+    target = tmp_path / "fine.tif"
+    ultrares.upscale_scene(scene, target, scale=2, model=bicubic)
+    with rasterio.open(scene, "r+") as source:
+        source.set_band_description(1, "band 1")
+    assert ultrares.check(target, scene).problems == [
+        "the band names are none, none, none, but band 1, none, none in the input"
+    ]

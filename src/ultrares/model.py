@@ -278,7 +278,8 @@ class Model:
         number_of_levels(scale)
         if not self._configuration.solvers:
             raise ModelError(f"model {self.name!r} is no cascade and has no levels")
-        how = self._how(mode=mode, draws=draws, steps=steps, seed=seed, details=details)
+        how = solve_of(mode=mode, draws=draws, steps=steps, seed=seed, details=details)
+        self._check_can_draw(how)
         if self._configuration.one_step:
             return [
                 one_step(
@@ -321,7 +322,8 @@ class Model:
             ModelError: Samples are asked of a model without denoiser.
         """
         check_scale(scale)
-        how = self._how(mode=mode, draws=draws, steps=steps, seed=seed)
+        how = solve_of(mode=mode, draws=draws, steps=steps, seed=seed)
+        self._check_can_draw(how)
         if self._operator is not None:
             return route_of_operator(self._operator, how, sensor)
         if self._configuration.one_step:
@@ -347,21 +349,7 @@ class Model:
             condition=self._configuration.condition,
         )
 
-    def _how(
-        self,
-        *,
-        mode: Mode,
-        draws: int,
-        steps: int | None,
-        seed: int,
-        details: Details = "sampled",
-    ) -> Solve:
-        """The options, checked."""
-        how = solve_of(mode=mode, draws=draws, steps=steps, seed=seed, details=details)
-        self._check_can_draw(mode, steps)
-        return how
-
-    def _check_can_draw(self, mode: Mode, steps: int | None) -> None:
+    def _check_can_draw(self, how: Solve) -> None:
         """Refuse samples where nothing draws, and other steps than a system was trained for.
 
         Raises:
@@ -373,17 +361,17 @@ class Model:
             if self._operator is None
             else self._operator.prior is not None
         )
-        if mode == "perceptual" and not able:
+        if how.mode == "perceptual" and not able:
             raise ModelError(
                 f"model {self.name!r} has no denoiser and cannot draw samples; use --mode fidelity"
             )
         if self._operator is not None:
             return
         first = self._configuration.solvers[0]
-        if steps is not None and first.prior is None and first.backbone.stochastic:
+        if how.steps is not None and first.prior is None and first.backbone.stochastic:
             raise OptionError(
                 f"model {self.name!r} draws in the number of steps that is stored with its weights, not in "
-                f"{steps}: leave steps out"
+                f"{how.steps}: leave steps out"
             )
 
     def check_takes_reference(self) -> None:

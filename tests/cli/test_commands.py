@@ -163,7 +163,10 @@ def test_check_exits_1_when_a_problem_is_found(run, api):
     api.problems = ["the footprint differs by 3 m"]
     outcome = run("check", "sr.tif", "lr.tif")
     assert outcome.status == 1
-    assert "problem: the footprint differs by 3 m" in outcome.stdout
+    assert outcome.stdout.splitlines() == [
+        "largest residual dn  0",
+        "problem: the footprint differs by 3 m",
+    ]
     assert outcome.stderr == "ultrares: sr.tif is not true to lr.tif: 1 problem found\n"
 
 

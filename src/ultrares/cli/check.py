@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -31,9 +30,10 @@ def check(
     if json:
         say_json(facts)
     else:
+        shown = {name: fact for name, fact in facts.items() if name not in ("ok", "problems")}
         # Where two files do not fit, most was not compared.
-        left_out = ("ok", "problems", *(() if report.ok else _nothing(facts)))
-        say_facts({name: fact for name, fact in facts.items() if name not in left_out})
+        compared = {name: fact for name, fact in shown.items() if fact is not None}
+        say_facts(shown if report.ok else compared)
         for problem in report.problems:
             say(f"problem: {problem}")
         if report.ok:
@@ -42,8 +42,3 @@ def check(
         count = "1 problem" if len(report.problems) == 1 else f"{len(report.problems)} problems"
         complain(f"{fine} is not true to {coarse}: {count} found")
         raise typer.Exit(1)
-
-
-def _nothing(facts: Mapping[str, object]) -> list[str]:
-    """Names of what was not found out."""
-    return [name for name, fact in facts.items() if not fact and fact is not False]

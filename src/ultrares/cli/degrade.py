@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,6 @@ from ultrares.cli.options import (
     Asset,
     Bands,
     InputPath,
-    OutputPath,
     Overwrite,
     Subdataset,
     parse_bands,
@@ -21,7 +21,7 @@ from ultrares.cli.start import quick_start
 
 def degrade(
     source: InputPath,
-    target: OutputPath,
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The GeoTIFF to write.")],
     *,
     scale: Annotated[float, typer.Option(help="Input pixels per output pixel, along one side.")],
     sensor: Annotated[

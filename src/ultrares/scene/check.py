@@ -193,29 +193,24 @@ def _check_areas(
 
 def _differences(fine: SceneProfile, coarse: SceneProfile) -> list[str]:
     """What the two profiles should share and do not."""
-    names = [
-        ", ".join(
-            band.description or f"band {number}"
-            for number, band in enumerate(profile.bands, start=1)
-        )
-        for profile in (fine, coarse)
-    ]
-    if len(fine.bands) != len(coarse.bands):
-        names = ["", ""]  # What differs is said already.
     pairs = {
         "data type": (fine.dtype.name, coarse.dtype.name),
         "number of bands": (len(fine.bands), len(coarse.bands)),
         "coordinate reference system": (fine.crs, coarse.crs),
-        "list of band names": tuple(names),
         "nodata": (_comparable(fine), _comparable(coarse)),
         "number of ground control points": (len(fine.gcps), len(coarse.gcps)),
         "rational polynomials": (fine.rpcs is None, coarse.rpcs is None),
     }
-    return [
+    problems = [
         f"the {name} is {ours}, but {theirs} in the input"
         for name, (ours, theirs) in pairs.items()
         if ours != theirs
     ]
+    names = [[band.description for band in profile.bands] for profile in (fine, coarse)]
+    if names[0] != names[1] and len(names[0]) == len(names[1]):
+        ours, theirs = (", ".join(name or "none" for name in each) for each in names)
+        problems.append(f"the band names are {ours}, but {theirs} in the input")
+    return problems
 
 
 def _comparable(profile: SceneProfile) -> str | None:
