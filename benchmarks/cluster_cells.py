@@ -40,6 +40,7 @@ class Counted:
     core = property(lambda self: self.form.core)
     original_margin = property(lambda self: self.form.original_margin)
     uses_reference = False
+    fusion = None
 
     @property
     def size_rule(self) -> SizeRule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -95,6 +95,23 @@ class AlignedReference(NamedTuple):
         return AlignedReference(self.image.to(device), self.valid.to(device))
 
 
+class Fusion(Protocol):
+    """Brings a reference to the scene's date: a pure function of a window of both."""
+
+    @property
+    def ratios(self) -> Collection[int]:
+        """How many times finer than the scene a reference can be to be fused, along one side."""
+
+    def core(self, factor: int) -> int:
+        """Side of the square of pixels, on the absolute grid, that is fused at once: whole scene pixels."""
+
+    def halo(self, factor: int) -> int:
+        """Pixels of context around it: whole scene pixels."""
+
+    def __call__(self, scene: Tensor, reference: AlignedReference, factor: int) -> Tensor:
+        """The reference's window on the scene's date, (1, C, factor * h, factor * w), for a scene (1, C, h, w)."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """What one call of an :class:`Upscaler` gets to see.
@@ -160,6 +177,10 @@ class Upscaler(Protocol):
     @property
     def uses_reference(self) -> bool:
         """Whether a finer image of the place is made use of."""
+
+    @property
+    def fusion(self) -> Fusion | None:
+        """What brings such an image to the scene's date before the level sees it; None for nothing."""
 
     @property
     def size_rule(self) -> SizeRule:

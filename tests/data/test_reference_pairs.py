@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ultrares.data.reference_images import ReferenceMixture
 from ultrares.data.reference_pairs import (
     CropMixture,
-    ReferenceMixture,
     ReferencePairSampler,
     group_by_place,
 )

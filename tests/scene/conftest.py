@@ -15,7 +15,7 @@ from affine import Affine
 from torch import Tensor
 from torch.nn import functional as F
 
-from ultrares.types import Cell, SizeRule
+from ultrares.types import Cell, Fusion, SizeRule
 
 UTM = Affine(28.5, 0, 301_234.5, 0, -28.5, 9_112_345.25)
 
@@ -35,6 +35,7 @@ class Nearest:
     original_margin: int | None = None
     size_rule: SizeRule = ANY_SIZE
     uses_reference: bool = False
+    fusion: Fusion | None = None
 
     def __call__(self, cell: Cell) -> Tensor:
         return cell.image.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
@@ -51,6 +52,7 @@ class Noisy:
     original_margin: int | None = None
     size_rule: SizeRule = EVEN
     uses_reference: bool = False
+    fusion: Fusion | None = None
     amplitude: float = 0.2
     phase: float = 0.0
 
@@ -103,6 +105,7 @@ class Cubic:
     original_margin: int | None = None
     size_rule: SizeRule = ANY_SIZE
     uses_reference: bool = False
+    fusion: Fusion | None = None
 
     def __call__(self, cell: Cell) -> Tensor:
         return F.interpolate(

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ultrares.data.pairs import MARGINS, WHOLE, as_unit, degrade_tiles, turn
+from ultrares.data.reference_images import ReferenceImages, ReferenceMixture, matched_to
 from ultrares.data.tiles import Tiles
 from ultrares.errors import RasterError
-from ultrares.scene.spectral_match import spectral_match
 from ultrares.sensor.models import SensorModel
 
 ReferenceLevel = Callable[[Tensor, Tensor, SensorModel, int, Tensor | None], Tensor]
@@ -31,28 +31,6 @@ OCTAVES = 4
 
 CROPS = ((48, 48, 48), (48, 48, 16), (32, 16), (16,))
 """Largest crop at each of them and each depth of a cascade, in pixels of the level's input."""
-
-
-@dataclass(frozen=True)
-class ReferenceMixture:
-    """How often references are offered, and what is wrong with them.
-
-    Attributes:
-        offered: Share of batches with references.
-        wrong: Share of references of another place.
-        blurred: Share reduced and enlarged by two, as if they were no finer than the level's input.
-        shifted: Share shifted by one pixel of the result.
-        simulated: Share made from the truth itself, spoilt by a blur, a shift, and another place's detail,
-            so that references are met that agree better with the scene than the real ones at hand.
-        jitter: Largest exponent of two of a change in contrast (gamma).
-    """
-
-    offered: float = 0.5
-    wrong: float = 0.12
-    blurred: float = 0.1
-    shifted: float = 0.2
-    simulated: float = 0.3
-    jitter: float = 0.35
 
 
 @dataclass(frozen=True)
@@ -159,14 +137,11 @@ class ReferencePairSampler:
         self._octaves = np.array(crops.octaves) / sum(crops.octaves)
         self._crop, self._batch = crops.crop, crops.batch
         self._any_bands, self._mixture = crops.any_bands, mixture
-        self._others = {
-            tile: [other for other in group if other != tile] for group in places for tile in group
-        }
-        self._paired = np.array(sorted(self._others))
         truth = [tiles[..., :rows, :cols]]
         while len(truth) < len(self._octaves):
             truth.append(degrade_tiles(truth[-1], self._sensors[0], 2))
         self._truth = truth
+        self._images = ReferenceImages(truth, places, mixture)
         self._coarse: dict[tuple[int, SensorModel, int], np.ndarray] = {}
 
     def draw(self, rng: np.random.Generator, level: ReferenceLevel) -> ReferencePair:
@@ -226,7 +201,7 @@ class ReferencePairSampler:
         chosen = rng.integers(len(coarse), size=batch)
         simulated = rng.random(batch) < self._mixture.simulated
         if offered:
-            chosen = np.where(simulated, chosen, rng.choice(self._paired, batch))
+            chosen = np.where(simulated, chosen, rng.choice(self._images.paired, batch))
         originals, targets, references = [], [], []
         for tile, made in zip(chosen, simulated, strict=True):
             row, col = rng.integers(places)
@@ -237,72 +212,8 @@ class ReferencePairSampler:
             originals.append(turn(original, turns, flip=flip))
             targets.append(turn(fine[tile, bands, rows, cols], turns, flip=flip))
             if offered:
-                image = (
-                    self._simulated(rng, octave, int(tile))
-                    if made
-                    else self._real(rng, octave, int(tile))
-                )
-                matched = self._matched(rng, image, coarse[tile, bands])
+                image = self._images.draw(rng, octave, int(tile), simulated=bool(made))
+                matched = matched_to(coarse[tile, bands], self._images.spoil(rng, image))
                 references.append(turn(matched[:, rows, cols], turns, flip=flip))
         told = torch.from_numpy(np.stack(references)) if offered else None
         return as_unit(originals), as_unit(targets), told
-
-    def _tile(self, octave: int, tile: int) -> Tensor:
-        return torch.from_numpy(self._truth[octave][tile]).float().div_(255)
-
-    def _real(self, rng: np.random.Generator, octave: int, tile: int) -> Tensor:
-        """The place at another date, or now and then another place."""
-        other = int(rng.choice(self._others[tile]))
-        if rng.random() < self._mixture.wrong:
-            elsewhere = np.setdiff1d(
-                np.arange(len(self._truth[octave])), [tile, *self._others[tile]]
-            )
-            other = int(rng.choice(elsewhere))
-        return self._tile(octave, other)
-
-    def _simulated(self, rng: np.random.Generator, octave: int, tile: int) -> Tensor:
-        """The place itself, blurred, shifted by parts of a pixel, with some detail of another place."""
-        image = self._tile(octave, tile)
-        kernel = (
-            _gaussian(rng.uniform(0.2, 0.8), rng.uniform(-0.7, 0.7)),
-            _gaussian(rng.uniform(0.2, 0.8), rng.uniform(-0.7, 0.7)),
-        )
-        image = _separably(image, *kernel)
-        other = self._tile(octave, int(rng.integers(len(self._truth[octave]))))
-        detail = other - _separably(other, _gaussian(1.5, 0.0), _gaussian(1.5, 0.0))
-        return (image + float(rng.uniform(0, 0.8)) * detail).clamp(0, 1)
-
-    def _matched(self, rng: np.random.Generator, image: Tensor, scene: np.ndarray) -> np.ndarray:
-        """A reference (C, H, W) changed a little and matched to its coarse scene, (3, H, W) in [0, 1]."""
-        mixture = self._mixture
-        image = image ** float(2 ** rng.uniform(-mixture.jitter, mixture.jitter))
-        if rng.random() < mixture.blurred:
-            image = _blurred(image)
-        if rng.random() < mixture.shifted:
-            rows, cols = (int(value) for value in rng.integers(-1, 2, size=2))
-            image = image.roll((rows, cols), dims=(1, 2))
-        factor = image.shape[-1] // scene.shape[-1]
-        reduced = F.avg_pool2d(image, factor).flatten(1).numpy()
-        weights, offsets = spectral_match(scene.reshape(len(scene), -1) / 255.0, reduced)
-        flat = image.flatten(1).numpy()
-        matched = weights.astype(np.float32) @ flat + offsets.astype(np.float32)[:, None]
-        return matched.reshape(len(scene), *image.shape[1:])
-
-
-def _gaussian(std: float, centre: float) -> Tensor:
-    """Weights at -4 to 4 of a Gaussian about ``centre``."""
-    weights = torch.exp(-0.5 * ((torch.arange(-4, 5) - centre) / std) ** 2)
-    return weights / weights.sum()
-
-
-def _separably(image: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
-    """An image (C, H, W) weighted along rows and columns; its edge pixels are repeated."""
-    wide = F.pad(image[:, None], (4, 4, 4, 4), mode="replicate")
-    return F.conv2d(F.conv2d(wide, rows.view(1, 1, -1, 1)), cols.view(1, 1, 1, -1))[:, 0]
-
-
-def _blurred(image: Tensor) -> Tensor:
-    """The image as if its pixels were twice as large."""
-    return F.interpolate(
-        F.avg_pool2d(image[None], 2), scale_factor=2, mode="bicubic", antialias=True
-    )[0]

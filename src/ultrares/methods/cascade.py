@@ -23,7 +23,7 @@ from ultrares.methods.steps import steps_to
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.sensor.backprojection import back_project, back_projection_reach
 from ultrares.sensor.models import Box, SensorModel
-from ultrares.types import Cell, SizeRule, Window
+from ultrares.types import Cell, Fusion, SizeRule, Window
 
 Condition = Literal["progressive", "reuse"]
 
@@ -123,6 +123,11 @@ class CascadeLevel:
     def uses_reference(self) -> bool:
         """Whether the solver takes one."""
         return self.solver.uses_reference
+
+    @property
+    def fusion(self) -> Fusion | None:
+        """The solver's, for scenes that the sensor took."""
+        return self.solver.fusion(self.sensor)
 
     @property
     def halo(self) -> int:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ultrares.methods.residual_bands import DETAIL_GAIN, guide_of, scaled_bands, unscaled_difference
 from ultrares.nets.cross_scale_pyramid import CrossScalePyramid
 from ultrares.nets.high_frequency import HighFrequency
+from ultrares.nets.spatiotemporal_fusion import SpatiotemporalFusion
 from ultrares.nets.wavelet_residual import context_vector
 from ultrares.types import AlignedReference
 from ultrares.wavelet import Bands, split
@@ -25,11 +26,15 @@ class CrossScale:
         pyramid: The encoder of the cross-scale pyramid conditions; None for none (Table 5's Model-2).
         details: The high-frequency restoration; None for none (Table 5's Model-1).
         autocast: Whether to compute in bfloat16.
+        fusion: What brings a reference to the scene's date before the pyramid sees it; None for nothing.
+        fused: Ratios of resolution between scene and reference that it was trained at.
     """
 
     pyramid: CrossScalePyramid | None
     details: HighFrequency | None
     autocast: bool = False
+    fusion: SpatiotemporalFusion | None = None
+    fused: frozenset[int] = frozenset()
 
     @property
     def halo(self) -> int:

@@ -28,9 +28,11 @@ from ultrares.methods.band_groups import by_band_groups, group_count
 from ultrares.methods.band_prior import BandPrior
 from ultrares.methods.cross_scale import CrossScale
 from ultrares.methods.place import Place, Solve
+from ultrares.methods.reference_fusion import ReferenceFusion
 from ultrares.methods.sampling import INPUT_NOISE_STEP, OUTPUT_NOISE_STEP, noisy_details
 from ultrares.methods.wavediffur import WaveDiffUR
-from ultrares.types import AlignedReference, Backbone
+from ultrares.sensor.models import SensorModel
+from ultrares.types import AlignedReference, Backbone, Fusion
 from ultrares.wavelet import Bands, merge, split
 
 Part = Literal["baseline", "model-1", "model-2", "proposed"]
@@ -64,6 +66,13 @@ class CSPWaveDiffUR(WaveDiffUR):
     def halo(self) -> int:
         """Input pixels of context that the conditional mean depends on."""
         return super().halo + self.parts.halo
+
+    def fusion(self, sensor: SensorModel) -> Fusion | None:
+        """What brings a reference to the date of scenes that a sensor took, before the conditions are made of it."""
+        parts = self.parts
+        if parts.fusion is None or parts.pyramid is None:
+            return None
+        return ReferenceFusion(parts.fusion, sensor, parts.fused, parts.autocast, self.device)
 
     def unguided(self) -> CSPWaveDiffUR:
         """The same solver for where no reference is, which needs less context and no windows."""

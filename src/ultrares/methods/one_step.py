@@ -12,7 +12,7 @@ from ultrares.methods.cascade import CascadeLevel, Condition
 from ultrares.methods.place import Solve
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.sensor.models import SensorModel
-from ultrares.types import Cell, Origin, SizeRule
+from ultrares.types import Cell, Fusion, Origin, SizeRule
 
 CORE = 64
 """Side of a cell, in scene pixels; a single step makes ``scale`` times as many of them."""
@@ -60,6 +60,11 @@ class OneStep:
     def uses_reference(self) -> bool:
         """Whether the solver takes one."""
         return self.level.uses_reference
+
+    @property
+    def fusion(self) -> Fusion | None:
+        """The level's."""
+        return self.level.fusion
 
     @property
     def size_rule(self) -> SizeRule:

@@ -46,12 +46,13 @@ from ultrares.methods.weights import (
 from ultrares.nets.cross_scale_pyramid import CrossScalePyramid
 from ultrares.nets.denoiser_unet import DenoiserUNet
 from ultrares.nets.high_frequency import HighFrequency
+from ultrares.nets.spatiotemporal_fusion import SpatiotemporalFusion
 from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.types import Backbone
 
 Net = TypeVar("Net", bound=nn.Module)
 
-Role = Literal["backbone", "backbone_x4", "pyramid", "details", "denoiser"]
+Role = Literal["backbone", "backbone_x4", "fusion", "pyramid", "details", "denoiser"]
 """What a network is for."""
 
 OWN_KINDS = ("wavelet-residual", "bicubic", "foreign")
@@ -113,6 +114,14 @@ class PyramidConfig(_Section):
     blocks: Annotated[int, Field(ge=1)] = 1
 
 
+class FusionConfig(_Section):
+    """The size of the spatiotemporal fusion, and where it is made use of."""
+
+    width: Annotated[int, Field(ge=1)] = 64
+    ratios: Annotated[tuple[Annotated[int, Field(ge=4)], ...], Field(min_length=1)]
+    """Pixels of a reference per pixel of the scene, along one side, that it was trained at."""
+
+
 class DetailsConfig(_Section):
     """The size of the high-frequency restoration."""
 
@@ -158,6 +167,7 @@ class Manifest(_Section):
     levels: Annotated[int, Field(ge=1, le=7)] = 1
     backbone: BackboneConfig
     backbone_x4: BackboneConfig | None = None
+    fusion: FusionConfig | None = None
     pyramid: PyramidConfig | None = None
     details: DetailsConfig | None = None
     denoiser: DenoiserConfig | None = None
@@ -220,6 +230,11 @@ def build_denoiser(config: DenoiserConfig) -> DenoiserUNet:
 def build_pyramid(config: PyramidConfig) -> CrossScalePyramid:
     """The encoder of the conditions, with fresh weights."""
     return CrossScalePyramid(width=config.width, heads=config.heads, blocks=config.blocks)
+
+
+def build_fusion(config: FusionConfig) -> SpatiotemporalFusion:
+    """What brings references to the date of a scene, with fresh weights."""
+    return SpatiotemporalFusion(width=config.width)
 
 
 def build_details(config: DetailsConfig) -> HighFrequency:
@@ -344,6 +359,8 @@ def _load_solver(weights: _Weights, *, autocast: bool) -> WaveDiffUR:
         weights.fill(build_pyramid(manifest.pyramid), "pyramid") if manifest.pyramid else None,
         weights.fill(build_details(manifest.details), "details") if manifest.details else None,
         autocast,
+        weights.fill(build_fusion(manifest.fusion), "fusion") if manifest.fusion else None,
+        frozenset(manifest.fusion.ratios) if manifest.fusion else frozenset(),
     )
     solver = CSPWaveDiffUR(backbone, parts, prior, device=weights.device)
     unused = manifest.details is not None and not manifest.details.used

@@ -39,7 +39,8 @@ from ultrares.methods.sampling import (
     diffuse,
     noisy_details,
 )
-from ultrares.types import AlignedReference, Backbone, Origin
+from ultrares.sensor.models import SensorModel
+from ultrares.types import AlignedReference, Backbone, Fusion, Origin
 from ultrares.wavelet import Bands, merge, split
 
 MEAN_HALO, RESIDUAL_HALO = 32, 16
@@ -120,6 +121,10 @@ class WaveDiffUR:
         """
         trained = self._trained_bands
         return fine if trained is None else guided(image, fine, trained, told)
+
+    def fusion(self, sensor: SensorModel) -> Fusion | None:  # noqa: ARG002
+        """What brings a reference to the date of scenes that a sensor took: nothing."""
+        return None
 
     def unguided(self) -> WaveDiffUR:
         """The same solver for where no reference is: this one."""

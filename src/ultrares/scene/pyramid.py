@@ -9,11 +9,24 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ultrares.scene.fused_reference import FusedReference
 from ultrares.scene.radiometry import FILL_DISTANCE, Radiometry
 from ultrares.scene.windows import bounding, clipped, mirror, mirrored_inside, union
-from ultrares.types import AlignedReference, Cell, Reference, Shape, Source, Upscaler, Window
+from ultrares.types import (
+    AlignedReference,
+    Cell,
+    Fusion,
+    Reference,
+    Shape,
+    Source,
+    Upscaler,
+    Window,
+)
 
 DEFAULT_CACHE = 512 << 20
+
+FUSED_SHARE = 2
+"""One part in so many of what computed cells may keep is kept of fused ones."""
 
 FINER = 1.2
 """How much finer than a level's input a reference must be to tell it anything."""
@@ -53,6 +66,21 @@ class Pyramid:
         ]
         self._cache: OrderedDict[tuple[int, int, int], Tensor] = OrderedDict()
         self._cached, self._cache_bytes = 0, cache_bytes
+        fusion = next((level.fusion for level in levels if level.fusion is not None), None)
+        ratio = self._fused_at(fusion)
+        if reference is not None and fusion is not None and ratio is not None:
+            part = cache_bytes // FUSED_SHARE
+            self._cache_bytes -= part
+            self._reference = FusedReference(
+                reference, self._scene, source.shape, fusion, ratio, cache_bytes=part
+            )
+
+    def _fused_at(self, fusion: Fusion | None) -> int | None:
+        """The finest ratio that the reference is fused at and that it tells something at; None for none."""
+        if fusion is None or self._reference is None:
+            return None
+        finer = [ratio for ratio in fusion.ratios if self._reference.factor >= FINER * ratio / 2]
+        return max(finer, default=None)
 
     @property
     def top(self) -> int:
@@ -70,6 +98,8 @@ class Pyramid:
 
     def forget(self) -> None:
         """Drop what is kept, and keep half as much from now on."""
+        if isinstance(self._reference, FusedReference):
+            self._reference.forget()
         self._cache.clear()
         self._cached, self._cache_bytes = 0, self._cache_bytes // 2
 
@@ -94,6 +124,11 @@ class Pyramid:
             for row, col in ((inner.row, inner.col), (bottom, right))
         )
         needed = self.needs(level - 1, union(first, last))
+        if isinstance(self._reference, FusedReference) and self._is_told(level):
+            above = mirrored_inside(union(first, last).scaled(upscaler.scale), self.shape(level))
+            needed = union(
+                needed, self.needs(0, self._reference.needs(above, self._factors[level]))
+            )
         margin = upscaler.original_margin
         if margin is not None:
             for cell in (first, last):
@@ -187,12 +222,16 @@ class Pyramid:
         col, width = _span(core.col, core.width, shape.width, margins, multiple)
         return Window(row, col, height, width)
 
+    def _is_told(self, level: int) -> bool:
+        """Whether there is a reference that tells a level something."""
+        if self._reference is None or not self._levels[level - 1].uses_reference:
+            return False
+        return self._reference.factor >= FINER * self._factors[level - 1]
+
     def _aligned(self, window: Window, level: int) -> AlignedReference | None:
         """The reference on the result's grid of a cell, or None where it tells the level nothing."""
         reference, upscaler = self._reference, self._levels[level - 1]
-        if reference is None or not upscaler.uses_reference:
-            return None
-        if reference.factor < FINER * self._factors[level - 1]:
+        if reference is None or not self._is_told(level):
             return None
         factor = self._factors[level]
 

@@ -137,6 +137,7 @@ class _Repeat:
     edge: int = 0
     original_margin: int | None = None
     uses_reference: bool = False
+    fusion: None = None
     size_rule: SizeRule = SizeRule()  # noqa: RUF009 - it is frozen
 
     def __call__(self, cell: Cell) -> Tensor:

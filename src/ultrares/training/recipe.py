@@ -13,6 +13,7 @@ from ultrares.training.sections import Section
 from ultrares.training.stages import (
     AnyStage,
     DenoiserStage,
+    FusionStage,
     GridDenoiserStage,
     OperatorStage,
     PixelDenoiserStage,
@@ -84,6 +85,8 @@ class Recipe(_AnyRecipe):
 
     backbone: Stage
     restoration: RestorationStage | None = None
+    fusion: FusionStage | None = None
+    """What brings references to the scene's date before the restoration's pyramid sees them."""
     backbone_x4: Stage | None = None
     """A backbone that makes the last two levels at once, where there is no reference. Without ``start_from`` it
     starts with the layers of the x2 backbone, of whose width it has to be."""
@@ -93,6 +96,14 @@ class Recipe(_AnyRecipe):
     @classmethod
     def _backbone_has_one_run(cls, stage: Stage | None) -> Stage | None:
         return None if stage is None else _with_blocks(stage, 1)
+
+    @model_validator(mode="after")
+    def _fused_references_are_used(self) -> Self:
+        if self.fusion is not None and self.restoration is None:
+            raise ValueError(
+                "fusion: references are made use of by the pyramid of a restoration, and there is none"
+            )
+        return self
 
     @model_validator(mode="after")
     def _x4_can_start(self) -> Self:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
+from ultrares.data.reference_images import ReferenceMixture
 from ultrares.data.reference_pairs import (
     CropMixture,
-    ReferenceMixture,
     ReferencePair,
     ReferencePairSampler,
     group_by_place,

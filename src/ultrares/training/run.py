@@ -18,6 +18,7 @@ from ultrares.methods.saved import (
     BackboneConfig,
     DenoiserConfig,
     DetailsConfig,
+    FusionConfig,
     Manifest,
     PyramidConfig,
     save_model,
@@ -28,6 +29,7 @@ from ultrares.training.backbone_stage import pair_sampler, train_backbone
 from ultrares.training.denoiser_stage import Draw, means_of_backbone, train_denoiser
 from ultrares.training.execution import Execution
 from ultrares.training.folder import MODEL, Existing, begin
+from ultrares.training.fusion_stage import train_fusion
 from ultrares.training.loop import require_lightning
 from ultrares.training.operator_run import train_operator_recipe
 from ultrares.training.recipe import AnyRecipe, OperatorRecipe, Recipe, find_recipe, read_any_recipe
@@ -180,6 +182,14 @@ def _train(
         def drawn_from(data: DataSection) -> Draw:
             return means_of_restorer(restorer, reference_sampler(tiles_of(data), data))
 
+    if recipe.fusion is not None:
+        roles["fusion"] = train_fusion(
+            recipe.fusion,
+            tiles_of,
+            folder=out / "fusion",
+            autocast=autocast,
+            execution=execution,
+        ).eval()
     if recipe.backbone_x4 is not None:
         before = roles["backbone"]
         assert isinstance(before, WaveletResidualNet)
@@ -207,6 +217,7 @@ def _manifest(recipe: Recipe, file: str, bands: ResidualBands) -> Manifest:
         method="csp-wavediffur" if sizes else "wavediffur",
         backbone=_backbone(recipe.backbone),
         backbone_x4=None if recipe.backbone_x4 is None else _backbone(recipe.backbone_x4),
+        fusion=_fusion(recipe),
         pyramid=PyramidConfig(width=sizes.width, heads=sizes.heads, blocks=sizes.blocks)
         if sizes
         else None,
@@ -223,6 +234,14 @@ def _manifest(recipe: Recipe, file: str, bands: ResidualBands) -> Manifest:
 def _backbone(stage: Stage) -> BackboneConfig:
     (blocks,) = stage.net.blocks
     return BackboneConfig(kind="wavelet-residual", width=stage.net.width, blocks=blocks)
+
+
+def _fusion(recipe: Recipe) -> FusionConfig | None:
+    stage = recipe.fusion
+    if stage is None:
+        return None
+    ratios = {ratio for phase in stage.phases for ratio in phase.data.ratios}
+    return FusionConfig(width=stage.net.width, ratios=tuple(sorted(ratios)))
 
 
 def _details(recipe: Recipe) -> DetailsConfig | None:

@@ -28,13 +28,11 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ReferencesSection(Section):
-    """Which reference images are offered, and what is wrong with some of them."""
+class DatesSection(Section):
+    """Which images are references of which, and what is wrong with some of them."""
 
     places: str
     """Regular expression for file names; files whose groups agree show one place at several dates."""
-    offered: Share = 0.5
-    """Share of batches with references."""
     wrong: Share = 0.12
     """Share of references that show another place."""
     blurred: Share = 0.1
@@ -56,6 +54,13 @@ class ReferencesSection(Section):
         if not groups:
             raise ValueError(f"{places!r} has no group that would name a place")
         return places
+
+
+class ReferencesSection(DatesSection):
+    """Which reference images are offered, and how often."""
+
+    offered: Share = 0.5
+    """Share of batches with references."""
 
 
 class TilesSection(Section):
@@ -110,6 +115,32 @@ class DataSection(TilesSection):
         if isinstance(coarser, tuple) and sum(coarser) > 1:
             raise ValueError("the shares of coarser tiles must not be more than 1 in all")
         return coarser
+
+
+class FusionData(TilesSection):
+    """What a fusion sees: scenes, references of another date, and the truth."""
+
+    ratios: Annotated[
+        dict[Annotated[int, Field(ge=4, le=64, multiple_of=4)], Weight], Field(min_length=1)
+    ]
+    """How many times finer the references are, powers of two, and how often each is drawn. The model fuses at these."""
+    references: DatesSection
+    """Where they come from."""
+
+    @field_validator("ratios")
+    @classmethod
+    def _are_levels(cls, ratios: dict[int, float]) -> dict[int, float]:
+        for ratio in ratios:
+            if ratio & (ratio - 1):
+                raise ValueError(f"{ratio} is no power of two, as the levels of a cascade are")
+        return ratios
+
+
+class FusionNetSection(Section):
+    """How large the fusion is."""
+
+    width: Annotated[int, Field(ge=8)] = 64
+    """Channels; twice as many below the first resolution."""
 
 
 class NetSection(Section):

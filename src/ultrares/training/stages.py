@@ -14,6 +14,8 @@ from ultrares.methods.saved_operator import OperatorConfig, PixelDenoiserConfig
 from ultrares.training.sections import (
     ContinuousData,
     DataSection,
+    FusionData,
+    FusionNetSection,
     LossSection,
     NetSection,
     OptimiserSection,
@@ -127,6 +129,13 @@ class RestorationStage(AnyStage):
     """Whether the model makes use of its high-frequency restoration; the weights are kept anyway."""
     exits: Part = 0.2
     """Weight of the absolute error of what the backbone, or the conditions on it, would give alone."""
+
+
+class FusionStage(AnyStage):
+    """What brings references to the date of the scene before the pyramid sees them."""
+
+    data: FusionData
+    net: FusionNetSection = FusionNetSection()
 
 
 class SystemStage(AnyStage):

@@ -1,0 +1,157 @@
+"""Reference images for training: the place at another date, or something that is wrong in a known way.
+
+Real ones are the same place in another year. Some are replaced by another place or made from the truth, some blurred,
+shifted by a pixel or changed in contrast, so that a bad reference does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ultrares.scene.spectral_match import spectral_match
+
+
+@dataclass(frozen=True)
+class ReferenceMixture:
+    """How often references are offered, and what is wrong with them.
+
+    Attributes:
+        offered: Share of batches with references.
+        wrong: Share of references of another place.
+        blurred: Share reduced and enlarged by two, as if they were no finer than the level's input.
+        shifted: Share shifted by one pixel of the result.
+        simulated: Share made from the truth itself, spoilt by a blur, a shift, and another place's detail,
+            so that references are met that agree better with the scene than the real ones at hand.
+        jitter: Largest exponent of two of a change in contrast (gamma).
+    """
+
+    offered: float = 0.5
+    wrong: float = 0.12
+    blurred: float = 0.1
+    shifted: float = 0.2
+    simulated: float = 0.3
+    jitter: float = 0.35
+
+
+class ReferenceImages:
+    """Draws the references of tiles.
+
+    Args:
+        truth: Tiles of each octave, (N, C, H, W) unsigned 8-bit: as they are, reduced by 2, 4 and so on.
+        places: Groups of tiles of one place (:func:`ultrares.data.reference_pairs.group_by_place`).
+        mixture: How often they are real, and what is wrong with them.
+
+    Attributes:
+        paired: Tiles of which there is another of the same place.
+    """
+
+    def __init__(
+        self,
+        truth: Sequence[np.ndarray],
+        places: Sequence[Sequence[int]],
+        mixture: ReferenceMixture,
+    ) -> None:
+        self._truth, self._mixture = truth, mixture
+        self._others = {
+            tile: [other for other in group if other != tile] for group in places for tile in group
+        }
+        self.paired = np.array(sorted(self._others))
+
+    def draw(
+        self, rng: np.random.Generator, octave: int, tile: int, *, simulated: bool, changed: int = 0
+    ) -> Tensor:
+        """A reference of a tile, (C, H, W), in [0, 1].
+
+        Args:
+            rng: Where all randomness comes from.
+            octave: Which of the tiles' sizes.
+            tile: Which tile; one of ``paired``, if it is not simulated.
+            simulated: Whether it is made from the tile itself.
+            changed: Rectangles of another place that are put into one that is simulated, at most.
+        """
+        if not simulated:
+            return self._real(rng, octave, tile)
+        image = self._simulated(rng, octave, tile)
+        return self._changed(rng, octave, image, changed) if changed else image
+
+    def spoil(self, rng: np.random.Generator, image: Tensor) -> Tensor:
+        """Change an image's contrast, blur and shift it, as often as the mixture says."""
+        mixture = self._mixture
+        image = image ** float(2 ** rng.uniform(-mixture.jitter, mixture.jitter))
+        if rng.random() < mixture.blurred:
+            image = _blurred(image)
+        if rng.random() < mixture.shifted:
+            rows, cols = (int(value) for value in rng.integers(-1, 2, size=2))
+            image = image.roll((rows, cols), dims=(1, 2))
+        return image
+
+    def _tile(self, octave: int, tile: int) -> Tensor:
+        return torch.from_numpy(self._truth[octave][tile]).float().div_(255)
+
+    def _real(self, rng: np.random.Generator, octave: int, tile: int) -> Tensor:
+        """The place at another date, or now and then another place."""
+        other = int(rng.choice(self._others[tile]))
+        if rng.random() < self._mixture.wrong:
+            elsewhere = np.setdiff1d(
+                np.arange(len(self._truth[octave])), [tile, *self._others[tile]]
+            )
+            other = int(rng.choice(elsewhere))
+        return self._tile(octave, other)
+
+    def _simulated(self, rng: np.random.Generator, octave: int, tile: int) -> Tensor:
+        """The place itself, blurred, shifted by parts of a pixel, with some detail of another place."""
+        image = self._tile(octave, tile)
+        kernel = (
+            _gaussian(rng.uniform(0.2, 0.8), rng.uniform(-0.7, 0.7)),
+            _gaussian(rng.uniform(0.2, 0.8), rng.uniform(-0.7, 0.7)),
+        )
+        image = _separably(image, *kernel)
+        other = self._tile(octave, int(rng.integers(len(self._truth[octave]))))
+        detail = other - _separably(other, _gaussian(1.5, 0.0), _gaussian(1.5, 0.0))
+        return (image + float(rng.uniform(0, 0.8)) * detail).clamp(0, 1)
+
+    def _changed(self, rng: np.random.Generator, octave: int, image: Tensor, most: int) -> Tensor:
+        """The image with rectangles of other places in it: what was built since, or is gone."""
+        image, (rows, cols) = image.clone(), image.shape[-2:]
+        for _ in range(rng.integers(0, most + 1)):
+            other = self._tile(octave, int(rng.integers(len(self._truth[octave]))))
+            height, width = (int(value) for value in rng.integers(8, min(rows, cols) // 4, size=2))
+            top, left = int(rng.integers(rows - height)), int(rng.integers(cols - width))
+            here = slice(None), slice(top, top + height), slice(left, left + width)
+            image[here] = other[here]
+        return image
+
+
+def matched_to(scene: np.ndarray, image: Tensor) -> np.ndarray:
+    """A reference (C, H, W) in [0, 1] matched to its coarse scene, (3, h, w) of digital numbers; in [0, 1]."""
+    factor = image.shape[-1] // scene.shape[-1]
+    reduced = F.avg_pool2d(image, factor).flatten(1).numpy()
+    weights, offsets = spectral_match(scene.reshape(len(scene), -1) / 255.0, reduced)
+    flat = image.flatten(1).numpy()
+    matched = weights.astype(np.float32) @ flat + offsets.astype(np.float32)[:, None]
+    return matched.reshape(len(scene), *image.shape[1:])
+
+
+def _gaussian(std: float, centre: float) -> Tensor:
+    """Weights at -4 to 4 of a Gaussian about ``centre``."""
+    weights = torch.exp(-0.5 * ((torch.arange(-4, 5) - centre) / std) ** 2)
+    return weights / weights.sum()
+
+
+def _separably(image: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    """An image (C, H, W) weighted along rows and columns; its edge pixels are repeated."""
+    wide = F.pad(image[:, None], (4, 4, 4, 4), mode="replicate")
+    return F.conv2d(F.conv2d(wide, rows.view(1, 1, -1, 1)), cols.view(1, 1, 1, -1))[:, 0]
+
+
+def _blurred(image: Tensor) -> Tensor:
+    """The image as if its pixels were twice as large."""
+    return F.interpolate(
+        F.avg_pool2d(image[None], 2), scale_factor=2, mode="bicubic", antialias=True
+    )[0]
