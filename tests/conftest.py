@@ -49,17 +49,21 @@ def guided_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ultrares.methods.saved import (
         BackboneConfig,
         DetailsConfig,
+        FusionConfig,
         Manifest,
         PyramidConfig,
         build_details,
+        build_fusion,
         build_pyramid,
         save_model,
     )
 
     pyramid, details = PyramidConfig(width=12, heads=3), DetailsConfig(width=12, heads=3)
+    fusion = FusionConfig(width=8, ratios=(8,))
     nets: dict[str, nn.Module] = {
         "pyramid": build_pyramid(pyramid),
         "details": build_details(details),
+        "fusion": build_fusion(fusion),
     }
     generator = torch.Generator().manual_seed(6)
     for net in nets.values():
@@ -71,6 +75,7 @@ def guided_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         backbone=BackboneConfig(kind="bicubic"),
         pyramid=pyramid,
         details=details,
+        fusion=fusion,
         licence="Apache-2.0",
         trained_on="nothing",
     )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 import torch
+from torch import Tensor
 
 import ultrares
 from tests.scene.conftest import UTM, Writer, assert_block_means
 from ultrares import Model
 from ultrares.errors import InputError, ReferenceImageError
+from ultrares.methods.reference_fusion import ReferenceFusion
+from ultrares.types import AlignedReference
 
 RNG = np.random.default_rng(0)
 
@@ -22,6 +26,15 @@ def finer(raster: Writer) -> Path:
     """Another image of the scene's place, four times finer."""
     array = RNG.integers(1, 255, (3, 96, 120)).astype(np.uint8)
     return raster(array, "finer.tif", transform=UTM @ UTM.scale(0.25))
+
+
+def like_pair(raster: Writer, factor: int) -> tuple[Path, Path]:
+    """A scene of three bands, and a finer image of its place with details of its own."""
+    coarse = RNG.integers(40, 215, (3, 24, 30))
+    fine = coarse.repeat(factor, 1).repeat(factor, 2)
+    fine = (fine + RNG.integers(-20, 20, fine.shape)).astype(np.uint8)
+    scene = raster(coarse.astype(np.uint8), "like.tif")
+    return scene, raster(fine, "fine.tif", transform=UTM @ UTM.scale(1 / factor))
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -61,6 +74,36 @@ def test_tiles_change_nothing_beside_a_reference(guided: Model, scene: Path, fin
         ultrares.upscale_scene(scene, target, scale=4, model=guided, reference=finer, tile=tile)
         results.append(pixels(target))
     assert np.array_equal(results[0], results[1])
+
+
+def test_neither_tiles_nor_crops_change_a_fused_reference(
+    guided: Model, raster: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, reference = like_pair(raster, 8)
+    fused: list[int] = []
+    once = ReferenceFusion.__call__
+
+    def counted(self: ReferenceFusion, scene: Tensor, given: AlignedReference, by: int) -> Tensor:
+        fused.append(by)
+        return once(self, scene, given, by)
+
+    monkeypatch.setattr(ReferenceFusion, "__call__", counted)
+    whole, tiled, part, plain = (
+        scene.with_name(f"{name}.tif") for name in ("whole", "tiled", "part", "plain")
+    )
+    options: dict[str, Any] = {"scale": 8, "model": guided, "reference": reference}
+    ultrares.upscale_scene(scene, whole, **options)
+    assert set(fused) == {8}
+    ultrares.upscale_scene(scene, tiled, tile=64, **options)
+    assert np.array_equal(pixels(whole), pixels(tiled))
+    west, north = UTM * (3, 11)
+    east, south = UTM * (23, 20)
+    ultrares.upscale_scene(scene, part, aoi=(west, south, east, north), **options)
+    assert np.array_equal(pixels(whole)[:, 88:160, 24:184], pixels(part))
+    assert ultrares.check(whole, scene).problems == []
+    monkeypatch.setattr(ReferenceFusion, "__call__", lambda _, __, given, ___: given.image)
+    ultrares.upscale_scene(scene, plain, **options)
+    assert not np.array_equal(pixels(whole), pixels(plain))
 
 
 @pytest.mark.parametrize("kind", ["numpy", "torch"])

@@ -12,6 +12,7 @@ from ultrares.methods.cascade import CascadeLevel
 from ultrares.reports import PlanReport
 from ultrares.run import Run
 from ultrares.scene.budget import BYTES_PER_DRAW, BYTES_PER_PIXEL_AND_BAND
+from ultrares.scene.fused_reference import fused_at
 from ultrares.scene.room import (
     OVERVIEWS,
     available_memory,
@@ -19,12 +20,20 @@ from ultrares.scene.room import (
     free_disk,
     stored_bytes_per_pixel,
 )
-from ultrares.scene.speed import seconds_of_cell, seconds_of_last, seconds_of_tile
+from ultrares.scene.speed import (
+    seconds_of_cell,
+    seconds_of_fusion,
+    seconds_of_last,
+    seconds_of_tile,
+)
 from ultrares.scene.square_cache import SIDE
 from ultrares.scene.staging import staging_folder
 from ultrares.scene.tile_file import BLOCK
 from ultrares.scene.zarr_layout import is_zarr
-from ultrares.types import Shape, Upscaler
+from ultrares.types import Fusion, Shape, Upscaler
+
+BYTES_PER_FUSED_PIXEL, BYTES_PER_FUSED_BAND = 160, 37
+"""Peak use of the fusion of a reference, per pixel of what is fused at once."""
 
 BYTES_PER_CELL_PIXEL = 2500
 """Peak use of a network per pixel of a cell's input, each image that it sees at once; measured 900 to 2000 on our own (docs/large-scenes.md)."""
@@ -170,12 +179,24 @@ def _memory(run: Run, stages: Sequence[Stage], side: int, tiles: int, *, in_plac
     if run.route.last is not None:
         core = min(run.route.last.core + 2 * run.route.last.margin, max(height, width))
         working = max(working, core**2 * BYTES_PER_CELL_PIXEL * draws)
+    fusion, ratio = _fused(run, stages)
+    if fusion is not None:
+        room = fusion.core(ratio) + 2 * fusion.halo(ratio)
+        fused = math.prod(min(room, ratio * side) for side in run.scene.shape)
+        working = max(working, fused * (BYTES_PER_FUSED_PIXEL + BYTES_PER_FUSED_BAND * bands))
     blocks = min(run.budget.blocks, 2 * height * width * bands * run.scene.dtype.itemsize)
     kept = min(run.budget.cells, cells) + blocks + tiles * BYTES_PER_TILE
     # GDAL's COG driver copies whole rows of blocks; a Zarr is made in place.
     rows = 0 if in_place else min(BLOCK, height)
     strip = rows * width * bands * run.scene.dtype.itemsize
     return run.loaded + kept + max(piece + working, strip)
+
+
+def _fused(run: Run, stages: Sequence[Stage]) -> tuple[Fusion | None, int]:
+    """What fuses the reference, if anything does, and at which ratio."""
+    fusion = next((stage.level.fusion for stage in stages if stage.level.fusion), None)
+    ratio = fused_at(fusion, run.guide)
+    return (None, 1) if ratio is None else (fusion, ratio)
 
 
 def _bytes_per_cell_pixel(level: Upscaler, bands: int, draws: int) -> int:
@@ -212,6 +233,12 @@ def _seconds(run: Run, stages: Sequence[Stage], side: int, tiles: int) -> float:
             stage.level, stage.factor, (number, bands), stage.window, guided=guided, share=share
         )
         total += stage.cells * seconds
+    fusion, ratio = _fused(run, stages)
+    if fusion is not None:
+        fused = Shape(ratio * run.window.height, ratio * run.window.width)
+        core = fusion.core(ratio)
+        cells = math.ceil(fused.height / core) * math.ceil(fused.width / core)
+        total += cells * seconds_of_fusion(fusion, ratio, bands, fused)
     last = run.route.last
     if last is not None:
         height, width = run.profile.shape

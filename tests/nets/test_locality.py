@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from ultrares.methods.reference_fusion import context_of
 from ultrares.nets.denoiser_unet import DenoiserUNet
+from ultrares.nets.spatiotemporal_fusion import SpatiotemporalFusion
 from ultrares.nets.wavelet_residual import WaveletResidualNet, context_vector
+from ultrares.sensor.models import Box
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -55,6 +58,20 @@ def test_denoiser_unet_sees_no_more_than_its_halo() -> None:
         assert column - first <= net.halo
         assert last - column <= net.halo
         assert max(column - first, last - column) >= net.halo - 4
+
+
+def test_spatiotemporal_fusion_sees_no_more_than_its_halo() -> None:
+    net = _awake(SpatiotemporalFusion(width=8))
+    context = context_of(16, Box()).double()
+    side = 2 * (net.halo + 48)
+    for column in (side // 2, side // 2 + 7):
+        images = torch.rand(3, 1, 3, 16, side, dtype=torch.float64, requires_grad=True)
+        net(*images, context)[..., column].sum().backward()
+        assert images.grad is not None
+        first, last = _influence(images.grad.flatten(0, 1))
+        assert column - first <= net.halo
+        assert last - column <= net.halo
+        assert max(column - first, last - column) >= net.halo - 24
 
 
 def test_context_tells_sensor_and_depth_apart() -> None:

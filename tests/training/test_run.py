@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from ultrares.api import load
 from ultrares.errors import ModelError, OptionError, RasterError, UltraresError
+from ultrares.methods.saved import FusionConfig, Manifest
 from ultrares.methods.weights import CONFIG, WEIGHTS
 from ultrares.sensor.models import Box
 from ultrares.training import denoiser_stage, grid_denoiser_stage, loop
@@ -213,6 +214,46 @@ def _with_references(recipe: Path, tmp_path: Path, net: str) -> Path:
     for name in ("a_2018.tif", "a_2020.tif"):
         (tiles / name).write_bytes(image.read_bytes())
     return tiles
+
+
+FUSION = """
+[fusion.data]
+sensors = { box = 1 }
+ratios = { 4 = 0.5, 8 = 0.5 }
+batch = 1
+references = { places = '(.)_\\d+\\.tif' }
+[fusion.net]
+width = 8
+[fusion.optimiser]
+steps = 2
+"""
+
+
+def test_a_fusion_is_part_of_the_model_that_uses_it(recipe: Path, tmp_path: Path) -> None:
+    tiles = _with_references(recipe, tmp_path, SMALL_RESTORATION)
+    text = recipe.read_text()
+    recipe.write_text(text + FUSION)
+    folder = train_recipe(recipe, tiles, tmp_path / "out", steps=1)
+    model = load(folder)
+    assert isinstance(model.manifest, Manifest)
+    assert model.manifest.fusion == FusionConfig(width=8, ratios=(4, 8))
+    levels = model.route(
+        8, mode="fidelity", draws=1, steps=None, seed=0, sensor=Box(), with_reference=True
+    ).levels
+    assert [set(level.fusion.ratios) for level in levels if level.fusion] == [{4, 8}] * 3
+    # It goes on from the weights of another model, if they are of its size.
+    more = text + FUSION.replace(
+        "[fusion.data]", f'[fusion]\nstart_from = "{folder}"\n[fusion.data]'
+    )
+    recipe.write_text(more.replace("width = 8\n[fusion.opt", "width = 16\n[fusion.opt"))
+    with pytest.raises(ModelError, match="its fusion is of another size"):
+        train_recipe(recipe, tiles, tmp_path / "other", steps=1)
+
+
+def test_a_fusion_needs_a_pyramid(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(recipe.read_text() + FUSION)
+    with pytest.raises(OptionError, match="made use of by the pyramid"):
+        train_recipe(recipe, _tiles(tmp_path / "tiles"), tmp_path / "out")
 
 
 SMALL_RESTORATION = "width = 12\nheads = 3\ndetail_width = 12\ndetail_heads = 3"

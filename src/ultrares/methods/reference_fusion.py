@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,19 +76,24 @@ class ReferenceFusion:
         # Sides are whole multiples, but for those that end with the scene.
         lacking = (0, -cols % self.net.multiple_of, 0, -rows % self.net.multiple_of)
 
-        def of_group(stacks: list[Tensor]) -> Tensor:
-            smooth, image, coarse = (F.pad(each, lacking, mode="replicate") for each in stacks)
+        def of_group(images: Sequence[Tensor]) -> Tensor:
+            smooth, image, coarse = (F.pad(each, lacking, mode="replicate") for each in images)
             context = context_of(factor, self.sensor).to(smooth)
             with torch.autocast(smooth.device.type, torch.bfloat16, enabled=self.autocast):
                 fused: Tensor = self.net(smooth, image, coarse, context)
             return fused[..., :rows, :cols]
+
+        def of_groups(stacks: list[Tensor]) -> Tensor:
+            # One after the other, so that many bands take no more memory than three.
+            groups = zip(*(torch.split(stack, len(scene)) for stack in stacks), strict=True)
+            return torch.cat([of_group(images) for images in groups])
 
         scene, reference = scene.to(self.device), reference.to(self.device)
         smooth = enlarged(scene, factor)
         image = torch.where(reference.valid > 0, reference.image, smooth)
         reduced = self.sensor.degrade(image, factor)
         stacks = [smooth, image, enlarged(reduced, factor)]
-        fused = by_band_groups(stacks, scene.shape[1], self.net.bands, of_group).float()
+        fused = by_band_groups(stacks, scene.shape[1], self.net.bands, of_groups).float()
         trust = F.interpolate(likeness(scene, reduced), scale_factor=factor, mode="bilinear")
         return image + trust * (fused - image)
 

@@ -16,6 +16,18 @@ from ultrares.types import AlignedReference, Fusion, Reference, Shape, Window
 Fused = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
+FINER = 1.2
+"""How much finer than a level's input a reference must be to tell it anything."""
+
+
+def fused_at(fusion: Fusion | None, reference: Reference | None) -> int | None:
+    """The finest ratio that a reference is fused at and that it tells something at; None for none."""
+    if fusion is None or reference is None:
+        return None
+    told = [ratio for ratio in fusion.ratios if reference.factor >= FINER * ratio / 2]
+    return max(told, default=None)
+
+
 class FusedReference:
     """A reference whose pixels are those of the scene's date, as far as a fusion can tell.
 

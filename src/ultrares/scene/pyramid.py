@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ultrares.scene.fused_reference import FusedReference
+from ultrares.scene.fused_reference import FINER, FusedReference, fused_at
 from ultrares.scene.radiometry import FILL_DISTANCE, Radiometry
 from ultrares.scene.windows import bounding, clipped, mirror, mirrored_inside, union
 from ultrares.types import (
     AlignedReference,
     Cell,
-    Fusion,
     Reference,
     Shape,
     Source,
@@ -27,9 +26,6 @@ DEFAULT_CACHE = 512 << 20
 
 FUSED_SHARE = 2
 """One part in so many of what computed cells may keep is kept of fused ones."""
-
-FINER = 1.2
-"""How much finer than a level's input a reference must be to tell it anything."""
 
 
 class Pyramid:
@@ -67,20 +63,13 @@ class Pyramid:
         self._cache: OrderedDict[tuple[int, int, int], Tensor] = OrderedDict()
         self._cached, self._cache_bytes = 0, cache_bytes
         fusion = next((level.fusion for level in levels if level.fusion is not None), None)
-        ratio = self._fused_at(fusion)
+        ratio = fused_at(fusion, reference)
         if reference is not None and fusion is not None and ratio is not None:
             part = cache_bytes // FUSED_SHARE
             self._cache_bytes -= part
             self._reference = FusedReference(
                 reference, self._scene, source.shape, fusion, ratio, cache_bytes=part
             )
-
-    def _fused_at(self, fusion: Fusion | None) -> int | None:
-        """The finest ratio that the reference is fused at and that it tells something at; None for none."""
-        if fusion is None or self._reference is None:
-            return None
-        finer = [ratio for ratio in fusion.ratios if self._reference.factor >= FINER * ratio / 2]
-        return max(finer, default=None)
 
     @property
     def top(self) -> int:

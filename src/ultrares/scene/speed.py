@@ -19,6 +19,7 @@ from ultrares.scene.upscale import BlockTiler
 from ultrares.types import (
     AlignedReference,
     Cell,
+    Fusion,
     GridCell,
     GridUpscaler,
     Origin,
@@ -72,6 +73,28 @@ def seconds_of_cell(
     while time.monotonic() < until:
         seconds = min(seconds, run(small))
     return run(full) if ratio > 1 and seconds * ratio <= share else seconds * ratio
+
+
+@torch.inference_mode()
+def seconds_of_fusion(fusion: Fusion, ratio: int, bands: int, output: Shape) -> float:
+    """How long a reference is fused for a cell.
+
+    Args:
+        fusion: What fuses.
+        ratio: The pixels that it fuses per pixel of the scene, along one side.
+        bands: Bands of the scene.
+        output: Height and width of what is fused, in its pixels.
+    """
+    whole = min(fusion.core(ratio) + 2 * fusion.halo(ratio), max(output))
+    side = -(-min(256, whole) // ratio)
+    image = torch.rand(1, bands, ratio * side, ratio * side)
+    reference = AlignedReference(image, torch.ones_like(image[:, :1]))
+
+    def run() -> None:
+        fusion(torch.rand(1, bands, side, side), reference, ratio).cpu()
+
+    run()  # Libraries prepare themselves on the first call.
+    return _timed(run) * (whole / (ratio * side)) ** 2
 
 
 def seconds_of_last(last: GridUpscaler, pitch: float, bands: int, output: Shape) -> float:
