@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import ultrares
-from tests.scene.conftest import Writer
-from ultrares import Model
+from tests.scene.conftest import UTM, Writer
+from ultrares import Model, planning
 from ultrares.cli.app import main
 from ultrares.errors import OptionError, OutputError
 from ultrares.methods.cascade import CascadeLevel
 from ultrares.planning import stages_of
+from ultrares.reports import PlanReport
 from ultrares.run import Inputs, Options, Run
 from ultrares.scene.grid_choice import Wanted
 
@@ -54,6 +55,26 @@ def test_what_is_empty_takes_next_to_nothing(smooth: Path, bicubic: Model) -> No
 
     assert size((330, 640)) == 0
     assert size((0, 310)) > 1_000_000
+
+
+def test_the_fusion_of_a_reference_is_counted_in(
+    guided: Model, raster: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coarse = RNG.integers(40, 215, (3, 100, 120)).astype(np.uint8)
+    scene = raster(coarse, "coarse.tif")
+    fine = raster(coarse.repeat(8, 1).repeat(8, 2), "fine.tif", transform=UTM @ UTM.scale(1 / 8))
+
+    def plan(**options: Any) -> PlanReport:
+        return ultrares.plan_scene(scene, scale=8, model=guided, **options)
+
+    monkeypatch.setattr(planning, "seconds_of_fusion", lambda *_: 3600.0)
+    measured = plan(reference=fine)
+    # Cells of 768 pixels, of 800 x 960.
+    assert measured.hours is not None
+    assert 4 < measured.hours < 5
+    monkeypatch.setattr(planning, "BYTES_PER_FUSED_PIXEL", 10**6)
+    assert plan(reference=fine, measure=False).memory_bytes > measured.memory_bytes + 5e11
+    assert plan(measure=False).memory_bytes < measured.memory_bytes + 1e9
 
 
 @pytest.mark.parametrize("options", [{"scale": 4}, {"scale": 3}, {"scale": 2.5}])
