@@ -127,7 +127,10 @@ class FusedReference:
         self._cache[key] = cell
         self._cached += sum(array.nbytes for array in cell)
         while self._cached > self._cache_bytes and len(self._cache) > 1:
-            self._cached -= sum(array.nbytes for array in self._cache.popitem(last=False)[1])
+            # The finest first: each is looked at by few tiles, and its means by all around.
+            finest = (kept for kept in self._cache if kept[0] == self._ratio)
+            given_up = self._cache.pop(next(finest, next(iter(self._cache))))
+            self._cached -= sum(array.nbytes for array in given_up)
 
     def _fused(self, row: int, col: int) -> Fused:
         side = self._fusion.core(self._ratio)
