@@ -13,6 +13,7 @@ from ultrares.reports import PlanReport
 from ultrares.run import Run
 from ultrares.scene.budget import BYTES_PER_DRAW, BYTES_PER_PIXEL_AND_BAND
 from ultrares.scene.fused_reference import fused_at
+from ultrares.scene.pyramid import FUSED_SHARE
 from ultrares.scene.room import (
     OVERVIEWS,
     available_memory,
@@ -32,8 +33,11 @@ from ultrares.scene.tile_file import BLOCK
 from ultrares.scene.zarr_layout import is_zarr
 from ultrares.types import Fusion, Shape, Upscaler
 
-BYTES_PER_FUSED_PIXEL, BYTES_PER_FUSED_BAND = 160, 37
-"""Peak use of the fusion of a reference, per pixel of what is fused at once."""
+BYTES_PER_FUSED_PIXEL, BYTES_PER_FUSED_BAND = 200, 42
+"""Peak use of the fusion of a reference, per pixel of what is read for a cell of it."""
+
+FUSED_AGAIN = 3
+"""How often a cell is fused where memory does not keep all of them: for coarse levels first, and then for the finest."""
 
 BYTES_PER_CELL_PIXEL = 2500
 """Peak use of a network per pixel of a cell's input, each image that it sees at once; measured 900 to 2000 on our own (docs/large-scenes.md)."""
@@ -183,7 +187,11 @@ def _memory(run: Run, stages: Sequence[Stage], side: int, tiles: int, *, in_plac
     if fusion is not None:
         room = fusion.core(ratio) + 2 * fusion.halo(ratio)
         fused = math.prod(min(room, ratio * side) for side in run.scene.shape)
-        working = max(working, fused * (BYTES_PER_FUSED_PIXEL + BYTES_PER_FUSED_BAND * bands))
+        # A network that takes three bands is shown one three times.
+        working = max(
+            working, fused * (BYTES_PER_FUSED_PIXEL + BYTES_PER_FUSED_BAND * max(bands, 3))
+        )
+        cells += int(area * ratio**2 * OVERVIEWS * (4 * bands + 1))
     blocks = min(run.budget.blocks, 2 * height * width * bands * run.scene.dtype.itemsize)
     kept = min(run.budget.cells, cells) + blocks + tiles * BYTES_PER_TILE
     # GDAL's COG driver copies whole rows of blocks; a Zarr is made in place.
@@ -195,7 +203,8 @@ def _memory(run: Run, stages: Sequence[Stage], side: int, tiles: int, *, in_plac
 def _fused(run: Run, stages: Sequence[Stage]) -> tuple[Fusion | None, int]:
     """What fuses the reference, if anything does, and at which ratio."""
     fusion = next((stage.level.fusion for stage in stages if stage.level.fusion), None)
-    ratio = fused_at(fusion, run.guide)
+    top = math.prod(stage.level.scale for stage in stages)
+    ratio = fused_at(fusion, run.guide, top)
     return (None, 1) if ratio is None else (fusion, ratio)
 
 
@@ -238,7 +247,9 @@ def _seconds(run: Run, stages: Sequence[Stage], side: int, tiles: int) -> float:
         fused = Shape(ratio * run.window.height, ratio * run.window.width)
         core = fusion.core(ratio)
         cells = math.ceil(fused.height / core) * math.ceil(fused.width / core)
-        total += cells * seconds_of_fusion(fusion, ratio, bands, fused)
+        kept = math.prod(fused) * (4 * bands + 1) * OVERVIEWS
+        again = 1 if kept <= run.budget.cells / FUSED_SHARE else FUSED_AGAIN
+        total += again * cells * seconds_of_fusion(fusion, ratio, bands, fused)
     last = run.route.last
     if last is not None:
         height, width = run.profile.shape

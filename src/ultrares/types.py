@@ -108,8 +108,14 @@ class Fusion(Protocol):
     def halo(self, factor: int) -> int:
         """Pixels of context around it: whole scene pixels."""
 
-    def __call__(self, scene: Tensor, reference: AlignedReference, factor: int) -> Tensor:
-        """The reference's window on the scene's date, (1, C, factor * h, factor * w), for a scene (1, C, h, w)."""
+    def __call__(
+        self, scene: Tensor, reference: AlignedReference, factor: int, core: Window | None = None
+    ) -> Tensor:
+        """The pixels of a window's core, or all, as they would be on the scene's date.
+
+        The reference has ``factor`` times as many pixels as the scene, (1, C, h, w), along each side; the core is
+        counted from its first.
+        """
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,17 @@ def test_crops_stand_at_any_phase_of_the_scene_s_pixels() -> None:
     assert len(found) > 18
 
 
+def test_some_references_have_gaps_and_bands_repeat() -> None:
+    pairs = [drawn(seed, crops=replace(CROPS, batch=8, any_bands=1.0)) for seed in range(8)]
+    whole = [bool(valid.all()) for pair in pairs for valid in pair.valid]
+    assert 0.75 < np.mean(whole) < 1
+    for pair in pairs:
+        assert bool(((pair.valid == 0) | (pair.valid == 1)).all())
+        assert bool(pair.valid.flatten(1).mean(1).ge(0.9).all())
+    repeated = [bool((crop[0] == crop[1]).all()) for pair in pairs for crop in pair.target]
+    assert 0.05 < np.mean(repeated) < 0.6
+
+
 def test_references_are_as_wrong_as_asked() -> None:
     def error(mixture: ReferenceMixture) -> float:
         pair = drawn(3, mixture)

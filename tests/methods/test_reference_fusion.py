@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from ultrares.methods.reference_fusion import ReferenceFusion, likeness
 from ultrares.nets.spatiotemporal_fusion import SpatiotemporalFusion
 from ultrares.sensor.models import Box, parse_sensor
-from ultrares.types import AlignedReference
+from ultrares.types import AlignedReference, Window
 
 
 def random_net() -> SpatiotemporalFusion:
@@ -36,17 +36,39 @@ def pair(factor: int, height: int, width: int, bands: int = 3) -> tuple[Tensor, 
 @pytest.mark.parametrize("sensor", ["box", "bicubic", "mtf:0.2"])
 @pytest.mark.parametrize("factor", [4, 16])
 def test_its_halo_is_all_that_a_core_depends_on(sensor: str, factor: int) -> None:
+    """By the gradient, where the reference has holes and is believed in part."""
     fusion = ReferenceFusion(NET, parse_sensor(sensor))
     halo = fusion.halo(factor)
-    scene, reference = pair(factor, 8, (2 * halo + 256) // factor)
-    whole = fusion(scene, reference, factor)
-    # What lies farther than the halo from the right half of the middle is cut off.
-    begin = whole.shape[-1] // 2 // 64 * 64 - halo
-    assert begin > 0
-    part = AlignedReference(*(each[..., begin:] for each in reference))
-    again = fusion(scene[..., begin // factor :], part, factor)
-    assert not torch.allclose(again[..., :16], whole[..., begin : begin + 16])
-    torch.testing.assert_close(again[..., halo:], whole[..., begin + halo :], rtol=0, atol=1e-5)
+    height, width = 64 // factor, (2 * halo + 192) // factor
+    scene, (image, valid) = pair(factor, height, width)
+    scene = scene + 0.3 * torch.randn(scene.shape, generator=torch.Generator().manual_seed(4))
+    holes = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(5)) < 0.1
+    valid = 1 - F.interpolate(holes.float(), scale_factor=factor)
+    trust = likeness(scene, fusion.sensor.degrade(image, factor))
+    assert float(((trust > 0) & (trust < 1)).float().mean()) > 0.1
+    scene.requires_grad_()
+    image.requires_grad_()
+    core = Window(0, halo + 64, 64, 64)
+    fused = fusion(scene, AlignedReference(image, valid), factor, core)
+    torch.autograd.backward(fused.sum())
+    assert scene.grad is not None
+    assert image.grad is not None
+    for gradient, by in ((scene.grad, factor), (image.grad, 1)):
+        seen = by * gradient.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+        first, last = int(seen[0]), int(seen[-1]) + by
+        assert core.col - first <= halo
+        assert last - (core.col + core.width) <= halo
+    # What the halo is made of is nearly all used.
+    assert core.col - first >= halo - 5 * factor - 16
+
+
+def test_a_core_is_a_part_of_all() -> None:
+    fusion = ReferenceFusion(NET, Box())
+    scene, reference = pair(16, 20, 22)
+    whole = fusion(scene, reference, 16)
+    part = fusion(scene, reference, 16, Window(128, 112, 64, 96))
+    # The network was shown less around it.
+    torch.testing.assert_close(part, whole[..., 128:192, 112:208], rtol=0, atol=1e-3)
 
 
 def test_bands_are_fused_in_threes_and_any_number() -> None:

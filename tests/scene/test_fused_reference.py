@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from tests.scene.test_pyramid import Copying, Ramp
 from ultrares.scene.fused_reference import FusedReference
-from ultrares.scene.patches import Patch, PatchSource
 from ultrares.scene.pyramid import Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.source import ArraySource
@@ -36,12 +35,17 @@ class Blurring:
     def halo(self, factor: int) -> int:
         return factor
 
-    def __call__(self, scene: Tensor, reference: AlignedReference, factor: int) -> Tensor:
+    def __call__(
+        self, scene: Tensor, reference: AlignedReference, factor: int, core: Window | None = None
+    ) -> Tensor:
         self.seen.append(tuple(reference.image.shape))
         enlarged = scene.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
         both = reference.image + enlarged
         assert both.shape == reference.image.shape
-        return F.avg_pool2d(both, 2 * factor - 1, 1, factor - 1, count_include_pad=False)
+        blurred = F.avg_pool2d(both, 2 * factor - 1, 1, factor - 1, count_include_pad=False)
+        assert core is not None
+        row, col, height, width = core
+        return blurred[..., row : row + height, col : col + width]
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def fused(
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4, 8])
-@pytest.mark.parametrize("cache_bytes", [0, 1 << 30])
+@pytest.mark.parametrize("cache_bytes", [0, 60_000, 1 << 30])
 def test_a_window_is_a_part_of_the_whole(factor: int, cache_bytes: int) -> None:
     height, width = (factor * side for side in SHAPE)
     image, valid = fused().read(Window(0, 0, height, width), factor)
@@ -130,28 +134,37 @@ def test_where_there_is_no_reference_nothing_is_fused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("factor", "ratio"), [(2.3, None), (3.0, 4), (4.7, 4), (4.9, 8), (100.0, 8)]
+    ("factor", "levels", "ratio"),
+    [
+        (3.5, 3, None),
+        (3.7, 3, 4),
+        (7.1, 3, 4),
+        (7.3, 3, 8),
+        (100.0, 3, 8),
+        (8.0, 2, 4),
+        (8.0, 1, None),
+    ],
 )
-def test_the_finest_ratio_that_the_reference_tells_something_at_is_taken(
-    factor: float, ratio: int | None
+def test_the_finest_ratio_that_reference_and_product_reach_is_taken(
+    factor: float, levels: int, ratio: int | None
 ) -> None:
     fusion = Blurring()
-    levels = [Copying(fusion=fusion)] * 3
-    stack = Pyramid(SCENE, Radiometry.of(SCENE), levels, reference=Ramp(factor))
+    stack = Pyramid(
+        SCENE, Radiometry.of(SCENE), [Copying(fusion=fusion)] * levels, reference=Ramp(factor)
+    )
     stack.read(1, Window(0, 0, 16, 16))
     # Cores of four pixels of the scene and one around them, but not beyond its edge.
     assert {shape[-1] for shape in fusion.seen} <= ({5 * ratio, 6 * ratio} if ratio else set())
     assert bool(fusion.seen) == (ratio is not None)
 
 
-@pytest.mark.parametrize("place", [(0, 0, 6, 6), (100, 200, 9, 30), (183, 290, 1, 6)])
-def test_a_level_needs_what_its_reference_is_fused_with(place: tuple[int, ...]) -> None:
-    window, levels = Window(*place), [Copying(fusion=Blurring())] * 3
-    radiometry = Radiometry.of(SCENE)
-    stack = Pyramid(SCENE, radiometry, levels, reference=Waves())
-    needed = stack.needs(3, window)
-    assert needed.height * needed.width < SHAPE.height * SHAPE.width
-    patches = [Patch(needed, *SCENE.read(needed))]
-    alone = PatchSource(SHAPE, SCENE.bands, SCENE.dtype, patches)
-    again = Pyramid(alone, radiometry, levels, reference=Waves())
-    assert torch.equal(stack.read(3, window), again.read(3, window))
+def test_what_is_kept_is_what_is_counted() -> None:
+    reference = fused(cache_bytes=60_000)
+    for _ in range(60):
+        factor = int(RNG.choice([2, 4, 8]))
+        height, width = (factor * side for side in SHAPE)
+        row, col = int(RNG.integers(height - 8)), int(RNG.integers(width - 8))
+        reference.read(Window(row, col, 8, 8), factor)
+        kept = sum(array.nbytes for cell in reference._cache.values() for array in cell)
+        assert reference._cached == kept
+        assert kept <= 60_000

@@ -241,7 +241,7 @@ def test_a_fusion_is_part_of_the_model_that_uses_it(recipe: Path, tmp_path: Path
         8, mode="fidelity", draws=1, steps=None, seed=0, sensor=Box(), with_reference=True
     ).levels
     assert [set(level.fusion.ratios) for level in levels if level.fusion] == [{4, 8}] * 3
-    # It goes on from the weights of another model, if they are of its size.
+    # It starts from the weights of another model only if they are of its size.
     more = text + FUSION.replace(
         "[fusion.data]", f'[fusion]\nstart_from = "{folder}"\n[fusion.data]'
     )

@@ -28,6 +28,10 @@ UNMATCHED, GAIN, OFFSET = 0.3, 0.1, 0.04
 """Share of references whose radiometry is not the crop's own, for a scene's is matched as a whole, and by how much."""
 
 
+GAPS, LARGEST_GAP = 0.1, 0.3
+"""Share of references with a rectangle that is not valid, and its largest side, of that of the crop."""
+
+
 @dataclass(frozen=True)
 class FusionMixture:
     """Which crops are drawn.
@@ -36,7 +40,7 @@ class FusionMixture:
         sensors: Sensors and how often each is drawn.
         ratios: Pixels of the truth per pixel of the scene, along one side, and how often each is drawn.
         batch: Crops in a batch.
-        any_bands: Share of crops that show three bands in any order instead of RGB.
+        any_bands: Share of crops that show three bands drawn with repetition instead of RGB.
     """
 
     sensors: dict[SensorModel, float]
@@ -52,6 +56,7 @@ class FusionPair:
     Attributes:
         scene: What the sensor took, (B, 3, h, w), in [0, 1].
         reference: Matched to it, (B, 3, ratio * h, ratio * w).
+        valid: Where it can be believed, 0 or 1, (B, 1, ratio * h, ratio * w).
         target: The truth, of that shape, in [0, 1].
         sensor: The sensor.
         ratio: Pixels of the truth per pixel of the scene, along one side.
@@ -59,16 +64,17 @@ class FusionPair:
 
     scene: Tensor
     reference: Tensor
+    valid: Tensor
     target: Tensor
     sensor: SensorModel
     ratio: int
 
     def to(self, device: torch.device) -> FusionPair:
         """The same pair with its pixels on a device."""
-        scene, reference, target = (
-            each.to(device) for each in (self.scene, self.reference, self.target)
+        scene, reference, valid, target = (
+            each.to(device) for each in (self.scene, self.reference, self.valid, self.target)
         )
-        return replace(self, scene=scene, reference=reference, target=target)
+        return replace(self, scene=scene, reference=reference, valid=valid, target=target)
 
 
 class FusionPairSampler:
@@ -108,19 +114,19 @@ class FusionPairSampler:
         """Draw one batch; all randomness comes from ``rng``."""
         ratio, sensor = _drawn(rng, self._crops.ratios), _drawn(rng, self._crops.sensors)
         drawn = [self._one(rng, ratio, sensor) for _ in range(self._crops.batch)]
-        scene, reference, target = (torch.stack(each) for each in zip(*drawn, strict=True))
-        return FusionPair(scene, reference, target, sensor, ratio)
+        scene, reference, valid, target = (torch.stack(each) for each in zip(*drawn, strict=True))
+        return FusionPair(scene, reference, valid, target, sensor, ratio)
 
     def _one(
         self, rng: np.random.Generator, ratio: int, sensor: SensorModel
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Scene, reference and truth of one crop, (3, h, w) and twice (3, ratio * h, ratio * w)."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Scene (3, h, w), reference, its validity and truth of one crop, ratio * h by ratio * w pixels each."""
         simulated = bool(rng.random() < self._mixture.simulated)
         tile = int(rng.integers(len(self._tiles)) if simulated else rng.choice(self._images.paired))
         image = self._images.draw(rng, 0, tile, simulated=simulated, changed=CHANGED)
         bands = np.arange(3)
         if rng.random() < self._crops.any_bands:
-            bands = rng.permutation(self._tiles.shape[1])[:3]
+            bands = rng.choice(self._tiles.shape[1], 3)
         turns, flip = int(rng.integers(4)), bool(rng.integers(2))
         whole = torch.from_numpy(self._tiles[tile, bands]).float().div_(255)
         truth, image = (
@@ -137,7 +143,22 @@ class FusionPairSampler:
             reference = (
                 reference * torch.from_numpy(1 + gain).float() + torch.from_numpy(offset).float()
             )
-        return digital / 255, reference, truth
+        return digital / 255, reference, _gaps(rng, truth.shape[-2:]), truth
+
+
+def _gaps(rng: np.random.Generator, shape: Sequence[int]) -> Tensor:
+    """Where a reference is valid, (1, H, W): everywhere, or outside a rectangle."""
+    valid = torch.ones(1, *shape)
+    if rng.random() < GAPS:
+        rows, cols = (_gap(rng, side) for side in shape)
+        valid[:, rows, cols] = 0
+    return valid
+
+
+def _gap(rng: np.random.Generator, side: int) -> slice:
+    length = int(rng.integers(1, int(LARGEST_GAP * side)))
+    start = int(rng.integers(side - length + 1))
+    return slice(start, start + length)
 
 
 def _crop(rng: np.random.Generator, side: int, ratio: int) -> slice:

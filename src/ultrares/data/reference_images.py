@@ -101,7 +101,7 @@ class ReferenceImages:
             elsewhere = np.setdiff1d(
                 np.arange(len(self._truth[octave])), [tile, *self._others[tile]]
             )
-            other = int(rng.choice(elsewhere))
+            other = int(rng.choice(elsewhere)) if len(elsewhere) else other
         return self._tile(octave, other)
 
     def _simulated(self, rng: np.random.Generator, octave: int, tile: int) -> Tensor:

@@ -121,6 +121,14 @@ class FusionConfig(_Section):
     ratios: Annotated[tuple[Annotated[int, Field(ge=4)], ...], Field(min_length=1)]
     """Pixels of a reference per pixel of the scene, along one side, that it was trained at."""
 
+    @field_validator("ratios")
+    @classmethod
+    def _are_levels(cls, ratios: tuple[int, ...]) -> tuple[int, ...]:
+        for ratio in ratios:
+            if ratio & (ratio - 1):
+                raise ValueError(f"{ratio} is no power of two, as the levels of a cascade are")
+        return ratios
+
 
 class DetailsConfig(_Section):
     """The size of the high-frequency restoration."""
@@ -184,6 +192,14 @@ class Manifest(_Section):
         if config is not None and config.kind != "wavelet-residual":
             raise ValueError(f"must be of kind 'wavelet-residual', not {config.kind!r}")
         return config
+
+    @model_validator(mode="after")
+    def _fused_references_are_used(self) -> Self:
+        if self.fusion is not None and self.pyramid is None:
+            raise ValueError(
+                "fusion: fused references are made use of by a pyramid, and there is none"
+            )
+        return self
 
 
 @dataclass(frozen=True)

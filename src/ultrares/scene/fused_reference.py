@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ultrares.scene.windows import bounding_block, clipped, tiles
+from ultrares.scene.windows import clipped, tiles
 from ultrares.types import AlignedReference, Fusion, Reference, Shape, Window
 
 Fused = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
-FINER = 1.2
-"""How much finer than a level's input a reference must be to tell it anything."""
+ENOUGH = 0.9
+"""Share of a ratio that the reference has to be finer by: pixels of half a metre do for a sixteenth of ten metres."""
 
 
-def fused_at(fusion: Fusion | None, reference: Reference | None) -> int | None:
-    """The finest ratio that a reference is fused at and that it tells something at; None for none."""
+def fused_at(fusion: Fusion | None, reference: Reference | None, top: int) -> int | None:
+    """The ratio that a reference is fused at; None for none.
+
+    It is the finest that the fusion knows, the reference has pixels for, and the finest level reaches: what is finer
+    than the product would cost many times what it does, and coarser levels need no help.
+
+    Args:
+        fusion: What fuses, if anything does.
+        reference: The reference, if there is one.
+        top: Pixels of the finest level per pixel of the scene, along one side.
+    """
     if fusion is None or reference is None:
         return None
-    told = [ratio for ratio in fusion.ratios if reference.factor >= FINER * ratio / 2]
+    told = [ratio for ratio in fusion.ratios if ratio <= min(top, reference.factor / ENOUGH)]
     return max(told, default=None)
 
 
@@ -89,15 +99,6 @@ class FusedReference:
         assert image is not None
         return image, valid
 
-    def needs(self, window: Window, factor: int) -> Window:
-        """The scene pixels that a window of the grid ``factor`` times finer than the scene's depends on."""
-        if self._ratio % factor:
-            # A reference by itself looks at the scene pixels that its own lie in.
-            return bounding_block(window, factor).reduced(factor)
-        fine = window.scaled(self._ratio // factor)
-        cells = bounding_block(fine, self._fusion.core(self._ratio))
-        return self._around(cells).reduced(self._ratio)
-
     def forget(self) -> None:
         """Drop what is kept, and keep half as much from now on."""
         self._cache.clear()
@@ -113,24 +114,26 @@ class FusedReference:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        cell = wanted = self._fused(row, col)
-        at = self._ratio
-        while True:
+        cell, at = self._fused(row, col), self._ratio
+        self._keep((at, row, col), cell)
+        wanted = cell
+        # All its means at once, for coarser levels look at them first.
+        while at > min(factor, 2):
+            cell, at = _halved(cell), at // 2
             self._keep((at, row, col), cell)
             if at == factor:
                 wanted = cell
-            if at == 1:
-                return wanted
-            cell, at = _halved(cell), at // 2
+        return wanted
 
     def _keep(self, key: tuple[int, int, int], cell: Fused) -> None:
+        before = self._cache.pop(key, ())
         self._cache[key] = cell
-        self._cached += sum(array.nbytes for array in cell)
+        self._cached += _size(cell) - _size(before)
         while self._cached > self._cache_bytes and len(self._cache) > 1:
             # The finest first: each is looked at by few tiles, and its means by all around.
             finest = (kept for kept in self._cache if kept[0] == self._ratio)
             given_up = self._cache.pop(next(finest, next(iter(self._cache))))
-            self._cached -= sum(array.nbytes for array in given_up)
+            self._cached -= _size(given_up)
 
     def _fused(self, row: int, col: int) -> Fused:
         side = self._fusion.core(self._ratio)
@@ -145,9 +148,15 @@ class FusedReference:
             torch.from_numpy(valid)[None, None].float(),
         )
         scene = self._scene(wide.reduced(self._ratio))
-        fused = self._fusion(scene, given, self._ratio)[0].cpu().numpy()
-        # Copies, so that the cache does not keep the context alive.
-        return fused[(slice(None), *inner)].copy(), valid[inner].copy()
+        wanted = core._replace(row=core.row - wide.row, col=core.col - wide.col)
+        fused = self._fusion(scene, given, self._ratio, wanted)[0].cpu().numpy()
+        # A copy, so that the cache does not keep the context alive.
+        return fused, valid[inner].copy()
+
+
+def _size(cell: Sequence[NDArray[Any]]) -> int:
+    """Bytes of a cell."""
+    return sum(array.nbytes for array in cell)
 
 
 def _within(window: Window, row: int, col: int) -> tuple[slice, slice]:

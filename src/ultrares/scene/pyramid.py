@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ultrares.scene.fused_reference import FINER, FusedReference, fused_at
+from ultrares.scene.fused_reference import FusedReference, fused_at
 from ultrares.scene.radiometry import FILL_DISTANCE, Radiometry
 from ultrares.scene.windows import bounding, clipped, mirror, mirrored_inside, union
 from ultrares.types import (
@@ -24,7 +24,10 @@ from ultrares.types import (
 
 DEFAULT_CACHE = 512 << 20
 
-FUSED_SHARE = 2
+FINER = 1.2
+"""How much finer than a level's input a reference must be to tell it anything."""
+
+FUSED_SHARE = 4
 """One part in so many of what computed cells may keep is kept of fused ones."""
 
 
@@ -63,7 +66,7 @@ class Pyramid:
         self._cache: OrderedDict[tuple[int, int, int], Tensor] = OrderedDict()
         self._cached, self._cache_bytes = 0, cache_bytes
         fusion = next((level.fusion for level in levels if level.fusion is not None), None)
-        ratio = fused_at(fusion, reference)
+        ratio = fused_at(fusion, reference, self._factors[-1])
         if reference is not None and fusion is not None and ratio is not None:
             part = cache_bytes // FUSED_SHARE
             self._cache_bytes -= part
@@ -101,7 +104,10 @@ class Pyramid:
         return _mirrored(window, shape, lambda inner: [self._assemble(level, inner)])[0]
 
     def needs(self, level: int, window: Window) -> Window:
-        """The scene pixels that a window of a level depends on, all of its cells and their context."""
+        """The scene pixels that a window of a level depends on, all of its cells and their context.
+
+        A reference, which is matched to the whole scene, is left out of account.
+        """
         inner = mirrored_inside(window, self.shape(level))
         if level == 0:
             return clipped(inner.padded(FILL_DISTANCE), self._source.shape)
@@ -113,11 +119,6 @@ class Pyramid:
             for row, col in ((inner.row, inner.col), (bottom, right))
         )
         needed = self.needs(level - 1, union(first, last))
-        if isinstance(self._reference, FusedReference) and self._is_told(level):
-            above = mirrored_inside(union(first, last).scaled(upscaler.scale), self.shape(level))
-            needed = union(
-                needed, self.needs(0, self._reference.needs(above, self._factors[level]))
-            )
         margin = upscaler.original_margin
         if margin is not None:
             for cell in (first, last):

@@ -85,16 +85,19 @@ def seconds_of_fusion(fusion: Fusion, ratio: int, bands: int, output: Shape) -> 
         bands: Bands of the scene.
         output: Height and width of what is fused, in its pixels.
     """
-    whole = min(fusion.core(ratio) + 2 * fusion.halo(ratio), max(output))
-    side = -(-min(256, whole) // ratio)
+    wide = min(fusion.core(ratio) + 2 * fusion.halo(ratio), max(output))
+    side = -(-wide // ratio)
     image = torch.rand(1, bands, ratio * side, ratio * side)
     reference = AlignedReference(image, torch.ones_like(image[:, :1]))
 
-    def run() -> None:
-        fusion(torch.rand(1, bands, side, side), reference, ratio).cpu()
+    def run(core: int) -> None:
+        first = min(fusion.halo(ratio), ratio * side - core)
+        fusion(
+            torch.rand(1, bands, side, side), reference, ratio, Window(first, first, core, core)
+        ).cpu()
 
-    run()  # Libraries prepare themselves on the first call.
-    return _timed(run) * (whole / (ratio * side)) ** 2
+    run(fusion.core(ratio) // 4)  # Libraries prepare themselves on the first call.
+    return _timed(lambda: run(min(fusion.core(ratio), ratio * side)))
 
 
 def seconds_of_last(last: GridUpscaler, pitch: float, bands: int, output: Shape) -> float:

@@ -51,14 +51,6 @@ def whole(shape: Shape) -> Window:
     return Window(0, 0, *shape)
 
 
-def bounding_block(window: Window, side: int) -> Window:
-    """The smallest window around another that cuts no square of ``side`` pixels of the absolute grid."""
-    row, col = window.row // side, window.col // side
-    bottom = -(-(window.row + window.height) // side)
-    right = -(-(window.col + window.width) // side)
-    return Window(row, col, bottom - row, right - col).scaled(side)
-
-
 def clipped(window: Window, shape: Shape) -> Window:
     """The part of a window that lies inside an image; they must overlap."""
     top, left = max(window.row, 0), max(window.col, 0)

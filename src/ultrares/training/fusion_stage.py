@@ -82,7 +82,7 @@ class Fusing:
         device = model.head.weight.device
         pair = self.sampler.draw(rng).to(device)
         fusion = ReferenceFusion(model, pair.sensor, autocast=self.autocast, device=str(device))
-        offered = AlignedReference(pair.reference, torch.ones_like(pair.reference[:, :1]))
+        offered = AlignedReference(pair.reference, pair.valid)
         return pair, fusion(pair.scene, offered, pair.ratio)
 
 

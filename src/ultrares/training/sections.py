@@ -118,7 +118,7 @@ class DataSection(TilesSection):
 
 
 class FusionData(TilesSection):
-    """What a fusion sees: scenes, references of another date, and the truth."""
+    """What a fusion sees: scenes, references of another date, and the truth; ``any_bands`` is a share of crops."""
 
     ratios: Annotated[
         dict[Annotated[int, Field(ge=4, le=64, multiple_of=4)], Weight], Field(min_length=1)
