@@ -27,8 +27,8 @@ FLAT = 1e-6
 """Variance that says nothing, that of rounding to 8 bits."""
 
 NET_HALO = 96
-"""Pixels around what is fused that the network is shown. Its receptive field is 200, but beyond these 96 the influence of a
-trained one was measured to be a hundredth of a digital number on average, and cells stand on the absolute grid."""
+"""Pixels around what is fused that the network is shown. Its receptive field is 200, but beyond these the influence of the
+trained one was measured to be some hundredths of a digital number at most (benchmarks/seams.py)."""
 
 CORE = 768
 """Most pixels along the side of what is fused at once: large against its halo, small against the memory."""
