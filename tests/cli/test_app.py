@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 import ultrares
-
-COMMANDS = ("upscale", "check", "info", "models", "doctor", "degrade", "train", "benchmark")
+from ultrares.cli.app import COMMANDS, app_for
 
 
 def test_help_names_every_command(run):
@@ -72,3 +73,19 @@ def test_json_goes_to_stdout_alone(run, arguments):
     assert outcome.status == 0
     assert json.loads(outcome.stdout)
     assert outcome.stderr == ""
+
+
+def test_only_the_command_that_is_called_is_imported() -> None:
+    code = (
+        "import sys; from ultrares.cli.app import COMMANDS, app_for; app_for(['plan', '--help'])\n"
+        "print([name for name in COMMANDS if f'ultrares.cli.{name}' in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "['plan']"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["nonsense"], ["--version", "plan"]])
+def test_without_one_all_are_there(arguments: list[str]) -> None:
+    assert len(app_for(arguments).registered_commands) == len(COMMANDS)
