@@ -23,6 +23,10 @@ UNLIKE, LIKE = 0.45, 0.65
 pixels, sixteen times coarser, nine in ten of 92 places in a town had .68 or more with another year, all had .25 or less with
 another place, and eight of a forest whose details another year does not tell had .27 to .57."""
 
+MOST = 0.7
+"""Largest weight of a fused pixel against the reference's own. The pyramid makes of both together as good a mean as of the
+fused one alone, and not as smooth a one: on eleven places that a network was not shown 0.02 dB less, at an LPIPS of .43 for .48."""
+
 FLAT = 1e-6
 """Variance that says nothing, that of rounding to 8 bits."""
 
@@ -95,7 +99,7 @@ class ReferenceFusion:
         )
         fused = _cut(fused, core._replace(row=core.row - near.row, col=core.col - near.col))
         image = _cut(image, core)
-        return image + _cut(trust, core) * (fused.float() - image)
+        return image + MOST * _cut(trust, core) * (fused.float() - image)
 
     def _of_groups(self, factor: int, batch: int, stacks: list[Tensor]) -> Tensor:
         """The network's answer, one band group after the other, so that many bands take no more memory than three."""
