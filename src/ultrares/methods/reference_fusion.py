@@ -30,9 +30,9 @@ fused one alone, and not as smooth a one: on eleven places that a network was no
 FLAT = 1e-6
 """Variance that says nothing, that of rounding to 8 bits."""
 
-NET_HALO = 96
+NET_HALO = 160
 """Pixels around what is fused that the network is shown. Its receptive field is 200, but beyond these the influence of the
-trained one was measured to be some hundredths of a digital number at most (benchmarks/seams.py)."""
+trained one was measured to be some thousandths of a digital number at most (benchmarks/seams.py)."""
 
 CORE = 768
 """Most pixels along the side of what is fused at once: large against its halo, small against the memory."""
