@@ -78,7 +78,14 @@ def test_missing_files_are_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("surprise", 1), ("format", 2), ("backbone", {"kind": "magic"})]
+    ("key", "value"),
+    [
+        ("surprise", 1),
+        ("format", 2),
+        ("backbone", {"kind": "magic"}),
+        ("fusion", {"ratios": [12]}),
+        ("fusion", {"ratios": [16]}),
+    ],
 )
 def test_a_wrong_manifest_says_where(folder: Path, key: str, value: object) -> None:
     config = json.loads((folder / "config.json").read_text())

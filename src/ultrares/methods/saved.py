@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 import torch
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -114,20 +115,22 @@ class PyramidConfig(_Section):
     blocks: Annotated[int, Field(ge=1)] = 1
 
 
+def _is_level(ratio: int) -> int:
+    if ratio & (ratio - 1):
+        raise ValueError(f"{ratio} is no power of two, as the levels of a cascade are")
+    return ratio
+
+
+FusedRatio = Annotated[int, Field(ge=4), AfterValidator(_is_level)]
+"""How many times finer than its scene a reference can be to be fused, along one side."""
+
+
 class FusionConfig(_Section):
     """The size of the spatiotemporal fusion, and where it is made use of."""
 
     width: Annotated[int, Field(ge=1)] = 64
-    ratios: Annotated[tuple[Annotated[int, Field(ge=4)], ...], Field(min_length=1)]
+    ratios: Annotated[tuple[FusedRatio, ...], Field(min_length=1)]
     """Pixels of a reference per pixel of the scene, along one side, that it was trained at."""
-
-    @field_validator("ratios")
-    @classmethod
-    def _are_levels(cls, ratios: tuple[int, ...]) -> tuple[int, ...]:
-        for ratio in ratios:
-            if ratio & (ratio - 1):
-                raise ValueError(f"{ratio} is no power of two, as the levels of a cascade are")
-        return ratios
 
 
 class DetailsConfig(_Section):

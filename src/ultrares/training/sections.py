@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ultrares.methods.saved import FusedRatio
 from ultrares.sensor.models import parse_sensor
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -120,20 +121,10 @@ class DataSection(TilesSection):
 class FusionData(TilesSection):
     """What a fusion sees: scenes, references of another date, and the truth; ``any_bands`` is a share of crops."""
 
-    ratios: Annotated[
-        dict[Annotated[int, Field(ge=4, le=64, multiple_of=4)], Weight], Field(min_length=1)
-    ]
+    ratios: Annotated[dict[Annotated[FusedRatio, Field(le=64)], Weight], Field(min_length=1)]
     """How many times finer the references are, powers of two, and how often each is drawn. The model fuses at these."""
     references: DatesSection
     """Where they come from."""
-
-    @field_validator("ratios")
-    @classmethod
-    def _are_levels(cls, ratios: dict[int, float]) -> dict[int, float]:
-        for ratio in ratios:
-            if ratio & (ratio - 1):
-                raise ValueError(f"{ratio} is no power of two, as the levels of a cascade are")
-        return ratios
 
 
 class FusionNetSection(Section):
