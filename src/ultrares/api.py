@@ -196,7 +196,9 @@ def upscale_scene(  # noqa: PLR0913 - its keywords are the product's options
     with ExitStack() as stack:
         run = Run(stack, inputs, loaded, options)
         folder = Path(target).parent
-        refuse_what_does_not_fit(plan(run, folder, Path(target), measure=False), folder)
+        refuse_what_does_not_fit(
+            plan(run, folder, Path(target), measure=False, bounds=True), folder
+        )
         sinks = files.open_sinks(stack, run)
         resumed = _make(run, sinks, hands, progress)
         sinks.commit()

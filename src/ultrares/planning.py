@@ -75,7 +75,9 @@ class Stage:
     window: Shape
 
 
-def plan(run: Run, folder: Path, target: Path | None = None, *, measure: bool) -> PlanReport:
+def plan(
+    run: Run, folder: Path, target: Path | None = None, *, measure: bool, bounds: bool = False
+) -> PlanReport:
     """Add up what a run takes.
 
     Args:
@@ -83,6 +85,7 @@ def plan(run: Run, folder: Path, target: Path | None = None, *, measure: bool) -
         folder: Where the product shall lie.
         target: The product, of which a part may be finished already.
         measure: Whether to measure how long it takes.
+        bounds: Whether an upper bound of the product's size is enough where even that fits.
     """
     height, width = run.profile.shape
     side = run.tile if run.in_blocks else SIDE
@@ -91,8 +94,9 @@ def plan(run: Run, folder: Path, target: Path | None = None, *, measure: bool) -
     in_place = target is not None and is_zarr(target)
     memory = _memory(run, stages, side, tiles, in_place=in_place)
     limit = available_memory() if run.budget.memory is None else run.budget.memory
-    product, scratch = _disk(run, in_place=in_place)
     started = 0 if target is None else bytes_in(staging_folder(target))
+    free = free_disk(folder) + started
+    product, scratch = _disk(run, in_place=in_place, enough=free if bounds else 0)
     seconds = _seconds(run, stages, side, tiles) if measure else None
     return PlanReport(
         width=width,
@@ -108,7 +112,7 @@ def plan(run: Run, folder: Path, target: Path | None = None, *, measure: bool) -
         memory_limited_by="machine" if run.budget.memory is None else "--memory",
         product_bytes=product,
         scratch_bytes=scratch,
-        disk_free_bytes=free_disk(folder) + started,
+        disk_free_bytes=free,
         hours=None if seconds is None else seconds / 3600,
         megapixels_per_second=None if seconds is None else height * width / 1e6 / seconds,
     )
@@ -215,17 +219,25 @@ def _bytes_per_cell_pixel(level: Upscaler, bands: int, draws: int) -> int:
     return image * at_once + BYTES_PER_DRAW_OF_CELL * draws
 
 
-def _disk(run: Run, *, in_place: bool) -> tuple[int, int]:
-    """Bytes of the product, and of what lies beside it while it is made, unless its tiles are made in place."""
-    height, width = run.profile.shape
-    pixels = height * width
-    stored = pixels * stored_bytes_per_pixel(run.scene, run.window, run.grid.scale)
+def _disk(run: Run, *, in_place: bool, enough: int) -> tuple[int, int]:
+    """Bytes of the product, and of what lies beside it while it is made, unless its tiles are made in place.
+
+    Not compressed, where that is not more than ``enough``: to see how well a scene compresses takes time.
+    """
+    pixels = math.prod(run.profile.shape)
     # The evidence has twice as many bands, of which the residuals are zeros for the most part.
     floats = run.options.with_spread + run.options.with_evidence
-    stored += floats * pixels * 4.0 * len(run.radiometry.low)
-    # The product has overviews; beside it are its tiles, and its overviews while they are made.
-    product = int(stored * OVERVIEWS)
-    return product, 0 if in_place else product
+
+    def taken(bytes_per_pixel: float) -> tuple[int, int]:
+        # The product has overviews; beside it are its tiles, and its overviews while they are made.
+        stored = pixels * (bytes_per_pixel + floats * 4.0 * len(run.radiometry.low))
+        product = int(stored * OVERVIEWS)
+        return product, 0 if in_place else product
+
+    whole = taken(run.scene.bands * run.scene.dtype.itemsize)
+    if sum(whole) <= enough:
+        return whole
+    return taken(stored_bytes_per_pixel(run.scene, run.window, run.grid.scale))
 
 
 def _seconds(run: Run, stages: Sequence[Stage], side: int, tiles: int) -> float:

@@ -92,13 +92,13 @@ def test_a_profiler_gets_its_figures(tmp_path: Path) -> None:
 
 
 def test_a_command_is_lean(scene: Path) -> None:
-    """It takes neither shapes nor bars along, and keeps the blocks it frees."""
+    """It takes along neither what nobody asked for nor bars, and keeps the blocks it frees."""
     watched = """
 from unittest.mock import patch
 from ultrares.cli import allocation
-from ultrares.cli.shapes import SHAPES
+from ultrares.cli.postponed import PARTS, SHAPES
 told = []
-atexit.register(lambda: print([name for name in (*SHAPES, "rich") if name in sys.modules], told))
+atexit.register(lambda: print([name for name in (*SHAPES, *PARTS, "rich") if name in sys.modules], told))
 with patch.object(process, "keep_freed_blocks", lambda: told.append("kept")):
     process.run()
 """

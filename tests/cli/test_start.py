@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from ultrares.cli.postponed import PARTS
 from ultrares.cli.start import quick_start
 
 
@@ -55,9 +56,32 @@ def test_who_only_asks_for_a_module_changes_nothing() -> None:
 
 def test_what_is_postponed_is_called_so() -> None:
     assert said(
-        "from importlib import import_module\nfrom ultrares.cli.shapes import SHAPES\n"
-        "print(*(import_module(name).__name__ for name in SHAPES))\n"
-    ) == ["torch._meta_registrations torch.distributed._meta_registrations"]
+        "from importlib import import_module\nfrom ultrares.cli.postponed import PARTS, SHAPES\n"
+        "print(all(import_module(name).__name__ == name for name in (*SHAPES, *PARTS)))\n"
+    ) == ["True"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_there_for_who_takes_it_and_for_who_imports_it(part: str) -> None:
+    home, _, last = part.rpartition(".")
+    program = (
+        "import sys\nwith quick_start():\n    import torch\n"
+        f"taken = {part}\nprint({part!r} in sys.modules)\n"
+        f"try: taken.anything\nexcept AttributeError as error: print(error)\n"
+        f"import {part} as real\n"
+        f"print(taken is real, {home}.{last} is real is sys.modules[{part!r}])\n"
+        f"print(all(getattr(taken, name) is each for name, each in vars(real).items() if name[0] != '_'))\n"
+    )
+    missing = f"module '{part}' has no attribute 'anything'"
+    assert said(program) == ["False", missing, "False True", "True"]
+
+
+def test_all_parts_can_be_imported_one_by_one() -> None:
+    imports = "\n".join(f"import {part}" for part in reversed(PARTS))
+    program = (
+        f"with quick_start():\n    import torch\n{imports}\nprint(type({PARTS[0]}).__name__)\n"
+    )
+    assert said(program) == ["module"]
 
 
 def test_a_frame_s_module_is_known_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +135,8 @@ def test_a_compiler_finds_the_shapes(first: str) -> None:
 
 def test_who_looks_into_what_is_postponed_gets_it() -> None:
     program = (
-        "import sys\nfrom ultrares.cli import shapes\nshapes.SHAPES = ('wave', 'email.quoprimime')\n"
-        "with shapes.postponed_shapes():\n"
+        "import sys\nfrom ultrares.cli import postponed\npostponed.SHAPES = ('wave', 'email.quoprimime')\n"
+        "with postponed.postponed_parts():\n"
         "    import wave, email.quoprimime\n"
         "    print(hasattr(wave, '__file__'), wave.open.__name__)\n"
         "    from email import quoprimime\n"

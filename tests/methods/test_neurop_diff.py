@@ -17,6 +17,7 @@ from ultrares.methods.saved_operator import (
     PixelDenoiserConfig,
     SavedOperator,
     build_grid_denoiser,
+    build_guide,
     build_operator,
     build_pixel_denoiser,
     grid_prior,
@@ -44,7 +45,7 @@ def nets() -> dict[str, nn.Module]:
     torch.manual_seed(0)
     operator = build_operator(SIZE)
     nn.init.normal_(operator.last.weight, std=0.1)
-    denoiser, features = build_grid_denoiser(DENOISER, SIZE.width)
+    denoiser, features = build_grid_denoiser(DENOISER), build_guide(DENOISER, SIZE.width)
     nn.init.normal_(denoiser.head.weight, std=0.1)
     assert features is not None
     return {"operator": operator, "denoiser": denoiser, "features": features}

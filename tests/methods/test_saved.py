@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ultrares.methods.saved import (
     load_model,
     save_model,
 )
+from ultrares.methods.weights import filled
 from ultrares.types import Origin
 
 MANIFEST = Manifest(
@@ -50,6 +52,25 @@ def test_a_saved_model_solves_as_before_up_to_half_precision(folder: Path) -> No
         "model.safetensors",
         "README.md",
     }
+
+
+def test_reading_a_model_draws_nothing_and_leaves_others_to_draw(folder: Path) -> None:
+    before = torch.get_rng_state()
+    drawn: list[torch.Tensor] = []
+
+    def build() -> torch.nn.Linear:
+        # Networks of another thread are nobody's business here.
+        with ThreadPoolExecutor(1) as other:
+            drawn.append(other.submit(torch.nn.Linear, 4, 4).result().weight.detach().std())
+            torch.set_rng_state(before)
+        return torch.nn.Linear(64, 64)
+
+    state = {"a.weight": torch.ones(64, 64), "a.bias": torch.ones(64)}
+    net = filled(build, state, "a.", folder)
+    load_model(folder, autocast=False)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert float(drawn[0]) > 0.1
+    assert torch.equal(net.weight, torch.ones(64, 64))
 
 
 def test_several_weight_sets_become_several_solvers(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ SystemPreset = Literal["paper", "small"]
 class SystemSettings(BaseModel):
     """Everything that decides what a system's weights mean; stored with them and never changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Whoever reads another kind of model need not wait for what checks these.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     scales: Annotated[tuple[Annotated[int, Field(ge=2, le=16)], ...], Field(min_length=1)]
     """Factors that the one network enlarges by; told to it, if there are several."""

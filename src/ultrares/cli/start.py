@@ -11,14 +11,14 @@ from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
 
-from ultrares.cli.shapes import postponed_shapes
+from ultrares.cli.postponed import postponed_parts
 
 
 @contextmanager
 def quick_start() -> Iterator[None]:
     """Import torch, and what is built on it, without what serves compilers and absent GPUs."""
     with ExitStack() as shortcuts:
-        for shortcut in (_no_collection, _known_frames, postponed_shapes, _no_driver_bindings):
+        for shortcut in (_no_collection, _known_frames, postponed_parts, _no_driver_bindings):
             shortcuts.enter_context(shortcut())
         yield
 

@@ -139,7 +139,7 @@ class BandGridPrior:
         """Reverse diffusion of the bands, from the noise of the places of their blocks."""
         like = given.image
         with torch.autocast(like.device.type, torch.bfloat16, enabled=autocast):
-            guide = self.guide(given).float()
+            guide = self.guide(given).float().contiguous(memory_format=torch.channels_last)
         context = scale_context(given.mtf, given.scale).to(like)
 
         def network(noisy: Tensor, times: Tensor) -> Tensor:

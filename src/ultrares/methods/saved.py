@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -64,7 +65,8 @@ TRAINED_WITH = "trained_with"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Whoever reads another kind of model need not wait for what checks these.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class BackboneConfig(_Section):
@@ -362,9 +364,9 @@ class _Weights:
     folder: Path
     device: str
 
-    def fill(self, net: Net, role: str) -> Net:
-        """Load the weights of a role into its network and make it ready to use."""
-        return filled(net, self.state, f"{self.level}.{role}.", self.folder).to(self.device)
+    def fill(self, build: Callable[[], Net], role: str) -> Net:
+        """Build a role's network, load its weights and make it ready to use."""
+        return filled(build, self.state, f"{self.level}.{role}.", self.folder).to(self.device)
 
 
 def _load_solver(weights: _Weights, *, autocast: bool) -> WaveDiffUR:
@@ -375,10 +377,14 @@ def _load_solver(weights: _Weights, *, autocast: bool) -> WaveDiffUR:
         scale = 2 if prior else min(backbone.scales)
         return WaveDiffUR(backbone, prior, device=weights.device, scale=scale)
     parts = CrossScale(
-        weights.fill(build_pyramid(manifest.pyramid), "pyramid") if manifest.pyramid else None,
-        weights.fill(build_details(manifest.details), "details") if manifest.details else None,
+        weights.fill(partial(build_pyramid, manifest.pyramid), "pyramid")
+        if manifest.pyramid
+        else None,
+        weights.fill(partial(build_details, manifest.details), "details")
+        if manifest.details
+        else None,
         autocast,
-        weights.fill(build_fusion(manifest.fusion), "fusion") if manifest.fusion else None,
+        weights.fill(partial(build_fusion, manifest.fusion), "fusion") if manifest.fusion else None,
         frozenset(manifest.fusion.ratios) if manifest.fusion else frozenset(),
     )
     solver = CSPWaveDiffUR(backbone, parts, prior, device=weights.device)
@@ -390,25 +396,22 @@ def _load_x4(weights: _Weights, *, autocast: bool) -> WaveDiffUR | None:
     config = weights.manifest.backbone_x4
     if config is None:
         return None
-    net = build_backbone(config, scale=4)
+    net = weights.fill(partial(_built_backbone, config, scale=4), "backbone_x4")
     assert isinstance(net, WaveletResidualNet)
-    backbone = WaveletResidualBackbone(
-        weights.fill(net, "backbone_x4"), name=weights.manifest.name, autocast=autocast
-    )
+    backbone = WaveletResidualBackbone(net, name=weights.manifest.name, autocast=autocast)
     return WaveDiffUR(backbone, device=weights.device, scale=4)
 
 
 def _load_backbone(weights: _Weights, *, autocast: bool) -> Backbone:
     config, name = weights.manifest.backbone, weights.manifest.name
-    net = build_backbone(config)
-    if net is None:
+    if config.kind == "bicubic":
         return BicubicBackbone()
-    filled = weights.fill(net, "backbone")
+    net = weights.fill(partial(_built_backbone, config), "backbone")
     if config.settings is None:
-        assert isinstance(filled, WaveletResidualNet)
-        return WaveletResidualBackbone(filled, name=name, autocast=autocast)
+        assert isinstance(net, WaveletResidualNet)
+        return WaveletResidualBackbone(net, name=name, autocast=autocast)
     system = SYSTEMS[config.kind]
-    backbone = system.backbone(filled, config.settings, name=name, autocast=autocast)
+    backbone = system.backbone(net, config.settings, name=name, autocast=autocast)
     if backbone.halo is None:
         warnings.warn(
             f"model {name!r} looks at whole images: a scene of more than one cell is computed cell by cell, "
@@ -418,12 +421,18 @@ def _load_backbone(weights: _Weights, *, autocast: bool) -> Backbone:
     return backbone
 
 
+def _built_backbone(config: BackboneConfig, *, scale: int = 2) -> nn.Module:
+    net = build_backbone(config, scale=scale)
+    assert net is not None, "there are no weights of bicubic interpolation"
+    return net
+
+
 def _load_prior(weights: _Weights, *, autocast: bool) -> BandPrior | None:
     config = weights.manifest.denoiser
     if config is None:
         return None
     return BandPrior(
-        weights.fill(build_denoiser(config), "denoiser"),
+        weights.fill(partial(build_denoiser, config), "denoiser"),
         ResidualBands(config.stds),
         sigma_start=config.sigma_start,
         sigma_end=config.sigma_end,

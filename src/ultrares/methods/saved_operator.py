@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -21,11 +22,14 @@ from ultrares.nets.neural_operator import NeuralOperator, OperatorSize
 from ultrares.nets.sr3_unet import SR3UNet
 from ultrares.sensor.models import SensorModel
 
+Net = TypeVar("Net", bound=nn.Module)
+
 PREDICTIONS: Mapping[str, Prediction] = {"eps": EPS, "v": V, "x0": X0}
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Whoever reads another kind of model need not wait for what checks these.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class OperatorConfig(_Section):
@@ -135,13 +139,15 @@ def build_operator(config: OperatorConfig) -> NeuralOperator:
     return NeuralOperator(OperatorSize(**config.model_dump()))
 
 
-def build_grid_denoiser(
-    config: GridDenoiserConfig, width: int
-) -> tuple[DenoiserUNet, nn.Linear | None]:
-    """The denoiser and what maps an operator of ``width`` channels to its guide, with fresh weights."""
+def build_grid_denoiser(config: GridDenoiserConfig) -> DenoiserUNet:
+    """The denoiser, with fresh weights."""
     guide = 12 + 4 * config.features
-    net = DenoiserUNet(bands=12, guide=guide, width=config.width, blocks=config.blocks)
-    return net, nn.Linear(width, config.features) if config.features else None
+    return DenoiserUNet(bands=12, guide=guide, width=config.width, blocks=config.blocks)
+
+
+def build_guide(config: GridDenoiserConfig, width: int) -> nn.Linear:
+    """What maps the values of an operator of ``width`` channels to features of the denoiser's guide, with fresh weights."""
+    return nn.Linear(width, config.features)
 
 
 def build_pixel_denoiser(config: PixelDenoiserConfig) -> SR3UNet:
@@ -203,20 +209,17 @@ def load_operator(folder: Path, *, autocast: bool, device: str = "cpu") -> Saved
     manifest = read_operator_manifest(folder)
     state = load_weights(folder, manifest.sha256)
 
-    def fill(net: nn.Module, role: str) -> nn.Module:
-        return filled(net, state, f"0.{role}.", folder).to(device)
+    def fill(build: Callable[[], Net], role: str) -> Net:
+        return filled(build, state, f"0.{role}.", folder).to(device)
 
-    net = build_operator(manifest.operator)
-    fill(net, "operator")
+    net = fill(partial(build_operator, manifest.operator), "operator")
     prior: GridPrior | None = None
     if manifest.denoiser is not None:
-        denoiser, features = build_grid_denoiser(manifest.denoiser, manifest.operator.width)
-        fill(denoiser, "denoiser")
-        if features is not None:
-            fill(features, "features")
-        prior = grid_prior(manifest.denoiser, denoiser, features)
+        config, width = manifest.denoiser, manifest.operator.width
+        denoiser = fill(partial(build_grid_denoiser, config), "denoiser")
+        guide = fill(partial(build_guide, config, width), "features") if config.features else None
+        prior = grid_prior(config, denoiser, guide)
     elif manifest.pixel_denoiser is not None:
-        unet = build_pixel_denoiser(manifest.pixel_denoiser)
-        fill(unet, "denoiser")
+        unet = fill(partial(build_pixel_denoiser, manifest.pixel_denoiser), "denoiser")
         prior = PixelGridPrior(unet, manifest.pixel_denoiser.steps)
     return SavedOperator(manifest, net, prior, autocast, torch.device(device).type)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from ultrares.errors import ModelError
 
@@ -121,12 +122,29 @@ def weights_of(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torc
     }
 
 
-def filled(net: Net, state: Mapping[str, torch.Tensor], prefix: str, folder: Path) -> Net:
-    """Load the weights below a prefix into a network and make it ready to use.
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves the initial weights of what is built in this thread undrawn."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], _types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def filled(
+    build: Callable[[], Net], state: Mapping[str, torch.Tensor], prefix: str, folder: Path
+) -> Net:
+    """Build a network, load the weights below a prefix into it, and make it ready to use.
 
     Raises:
         ModelError: They do not fit.
     """
+    # All weights are replaced, and random ones take longer than to read these.
+    with _NothingDrawn():
+        net = build()
     try:
         net.load_state_dict(weights_of(state, prefix))
     except RuntimeError as error:

@@ -121,7 +121,15 @@ class GalerkinBlock(nn.Module):
 
     def products(self, values: Tensor) -> Tensor:
         """The sum of K^T V over the places of ``values`` (B, N, width): (B, heads, d, d), single precision."""
-        parts = [self._sums(part) for part in by_places(values, SUMMED_PLACES)]
+        # A head's mean over its channels is a linear map of the values, too, and is taken off the weights instead of off
+        # every place.
+        maps, shifts = (
+            rearrange(part, "(s h d) ... -> s h d (...)", s=2, h=self.heads).float()
+            for part in (self.key_value.weight, self.key_value.bias)
+        )
+        maps, shifts = (part - part.mean(dim=2, keepdim=True) for part in (maps, shifts))
+        centring = maps.flatten(0, 2).to(values.dtype), shifts[:, None]
+        parts = [self._sums(part, *centring) for part in by_places(values, SUMMED_PLACES)]
         products, keys, sums = (torch.stack(each).sum(dim=0) for each in zip(*parts, strict=True))
         # What normalised keys k and values v are weighted by and shifted by is the same at all places:
         # sum (a k + b) (c v + d)^T = a (sum k v^T) c + a (sum k) d^T + b (c sum v)^T + N b d^T.
@@ -135,19 +143,19 @@ class GalerkinBlock(nn.Module):
         shifted = sums * value_weight + values.shape[1] * value_bias
         return weighted + bias[..., None] * shifted[..., None, :]
 
-    def _sums(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The sums of k v^T (B, heads, d, d), k and v (B, heads, d) over places, k and v normalised."""
-        # Places come last, along which processors are fast: a head has but a few channels. Its mean is a linear map of
-        # the values, too, and is taken off the weights instead of off every place.
-        maps, shifts = (
-            rearrange(part, "(s h d) ... -> s h d (...)", s=2, h=self.heads).float()
-            for part in (self.key_value.weight, self.key_value.bias)
-        )
-        maps, shifts = (part - part.mean(dim=2, keepdim=True) for part in (maps, shifts))
-        centred = maps.flatten(0, 2).to(values.dtype) @ values.transpose(1, 2)
+    def _sums(self, values: Tensor, maps: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The sums of k v^T (B, heads, d, d), k and v (B, heads, d) over places, k and v normalised.
+
+        Args:
+            values: Shape (B, N, width).
+            maps: What makes centred keys, then values of them, (2 * width, width).
+            shifts: What is added to these, (2, 1, heads, d, 1).
+        """
+        # Places come last, along which processors are fast: a head has but a few channels.
+        centred = maps @ values.transpose(1, 2)
         heads = rearrange(centred, "b (s h d) n -> s b h d n", s=2, h=self.heads).float()
         with torch.autocast(values.device.type, enabled=False):
-            both = normalised(heads + shifts[:, None])
+            both = normalised(heads + shifts)
             products = both[0] @ both[1].transpose(-1, -2)
             keys, sums = both.sum(dim=-1)
         return products, keys, sums

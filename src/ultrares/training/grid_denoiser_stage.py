@@ -23,7 +23,12 @@ from ultrares.methods.grid_prior import (
     scale_context,
 )
 from ultrares.methods.residual_bands import ResidualBands
-from ultrares.methods.saved_operator import GridDenoiserConfig, build_grid_denoiser, grid_prior
+from ultrares.methods.saved_operator import (
+    GridDenoiserConfig,
+    build_grid_denoiser,
+    build_guide,
+    grid_prior,
+)
 from ultrares.nets.denoiser_unet import DenoiserUNet
 from ultrares.nets.neural_operator import NeuralOperator
 from ultrares.nets.wavelet_residual import context_vector
@@ -41,7 +46,8 @@ class GuidedDenoiser(nn.Module):
 
     def __init__(self, config: GridDenoiserConfig, width: int) -> None:
         super().__init__()
-        self.denoiser, self.features = build_grid_denoiser(config, width)
+        self.denoiser = build_grid_denoiser(config)
+        self.features = build_guide(config, width) if config.features else None
 
     def prior(self, config: GridDenoiserConfig) -> BandGridPrior:
         """The two as the method uses them."""

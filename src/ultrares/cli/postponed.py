@@ -1,4 +1,4 @@
-"""Shapes of operators' results, which compilers ask for and no command of ours."""
+"""Parts of torch that no command of ours uses, imported once somebody asks for them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,46 @@ from types import ModuleType
 from typing import Any
 
 SHAPES = ("torch._meta_registrations", "torch.distributed._meta_registrations")
-"""Modules that tell torch the shapes of operators' results without computing them."""
+"""Modules that tell torch the shapes of operators' results without computing them, for compilers."""
+
+PARTS = (
+    "torch.ao",
+    "torch.distributions",
+    "torch.export",
+    "torch.masked",
+    "torch.nn.intrinsic",
+    "torch.nn.qat",
+    "torch.nn.quantizable",
+    "torch.nn.quantized",
+    "torch.optim",
+    "torch.profiler",
+    "torch.quantization",
+    "torch.utils.data",
+)
+"""What torch offers as its attributes from the start, and itself has no need of: quantisation, export and the like."""
 
 
 @contextmanager
-def postponed_shapes() -> Iterator[None]:
-    """Have shapes told only once a compiler is imported.
+def postponed_parts() -> Iterator[None]:
+    """Have shapes told only once a compiler is imported, and parts imported only once somebody looks into them.
 
-    Where somebody else's code may compute on tensors without values, ``import torch._meta_registrations`` does it.
+    Where somebody else's code may compute on tensors without values, ``import torch._meta_registrations`` tells shapes.
     """
     if "torch" in sys.modules:
         yield
         return
-    sys.modules.update({name: _Later(name) for name in SHAPES})
+    sys.modules.update({name: _Later(name) for name in (*SHAPES, *PARTS)})
     try:
         yield
     finally:
-        for name in SHAPES:
-            if isinstance(sys.modules.get(name), _Later):
+        for name in (*SHAPES, *PARTS):
+            stand_in = sys.modules.get(name)
+            if isinstance(stand_in, _Later):
                 _forget(name)
+                home, _, last = name.rpartition(".")
+                # Who imports a part finds the real one; who takes it as an attribute, what will become it.
+                if name in PARTS and home in sys.modules:
+                    setattr(sys.modules[home], last, stand_in)
         if "torch" in sys.modules and not any(
             isinstance(each, _ShapesFirst) for each in sys.meta_path
         ):
@@ -43,8 +64,9 @@ class _Later(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        # torch imports them without a look inside. A release that does look gets what it looks for.
-        _forget(self.__name__)
+        # torch imports shapes without a look inside. A release that does look gets what it looks for.
+        if isinstance(sys.modules.get(self.__name__), _Later):
+            _forget(self.__name__)
         return getattr(import_module(self.__name__), name)
 
 
