@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ultrares.data.domain_randomization import randomized_light, randomized_size
 from ultrares.data.pairs import WHOLE, turn
 from ultrares.data.reference_images import ReferenceImages, ReferenceMixture, matched_to
 from ultrares.errors import RasterError
@@ -42,15 +41,12 @@ class FusionMixture:
         ratios: Pixels of the truth per pixel of the scene, along one side, and how often each is drawn.
         batch: Crops in a batch.
         any_bands: Share of crops that show three bands drawn with repetition instead of RGB.
-        randomized: Share of crops shown as another camera would have, of another town
-            (:mod:`ultrares.data.domain_randomization`).
     """
 
     sensors: dict[SensorModel, float]
     ratios: dict[int, float]
     batch: int
     any_bands: float
-    randomized: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -128,20 +124,14 @@ class FusionPairSampler:
         simulated = bool(rng.random() < self._mixture.simulated)
         tile = int(rng.integers(len(self._tiles)) if simulated else rng.choice(self._images.paired))
         image = self._images.draw(rng, 0, tile, simulated=simulated, changed=CHANGED)
-        whole = torch.from_numpy(self._tiles[tile]).float().div_(255)
-        randomized = bool(self._crops.randomized) and rng.random() < self._crops.randomized
-        if randomized:
-            whole, image = randomized_light(rng, whole, image)
-        image = self._images.spoil(rng, image)
-        if randomized:
-            whole, image = randomized_size(rng, (whole, image))
         bands = np.arange(3)
         if rng.random() < self._crops.any_bands:
             bands = rng.choice(self._tiles.shape[1], 3)
         turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+        whole = torch.from_numpy(self._tiles[tile, bands]).float().div_(255)
         truth, image = (
             torch.from_numpy(turn(each.numpy(), turns, flip=flip).copy())
-            for each in (whole[bands], image)
+            for each in (whole, self._images.spoil(rng, image))
         )
         rows, cols = (_crop(rng, side, ratio) for side in truth.shape[-2:])
         truth = truth[:, rows, cols] * float(rng.uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS))

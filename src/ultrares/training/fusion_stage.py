@@ -37,7 +37,6 @@ def fusion_sampler(tiles: Tiles, settings: FusionData) -> FusionPairSampler:
             ratios=settings.ratios,
             batch=settings.batch,
             any_bands=settings.any_bands,
-            randomized=settings.randomized,
         ),
         ReferenceMixture(
             wrong=given.wrong,

@@ -125,8 +125,6 @@ class FusionData(TilesSection):
     """How many times finer the references are, powers of two, and how often each is drawn. The model fuses at these."""
     references: DatesSection
     """Where they come from."""
-    randomized: Share = 0.0
-    """Share of crops whose size, contrast, colours and sharpness are those of another camera and town."""
 
 
 class FusionNetSection(Section):
