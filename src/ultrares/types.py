@@ -60,6 +60,14 @@ class Window(NamedTuple):
             self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin
         )
 
+    def clipped(self, shape: Shape) -> Window:
+        """The part of the rectangle that lies inside an image; they must overlap."""
+        top, left = max(self.row, 0), max(self.col, 0)
+        bottom = min(self.row + self.height, shape.height)
+        right = min(self.col + self.width, shape.width)
+        assert min(bottom - top, right - left) > 0, f"{self} lies outside an image of {shape}"
+        return Window(top, left, bottom - top, right - left)
+
 
 @dataclass(frozen=True)
 class SizeRule:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ultrares.scene.windows import bounding, clipped, inside, mirror, tiles, whole
+from ultrares.scene.windows import bounding, inside, mirror, tiles, whole
 from ultrares.types import Shape, Window
 
 SIDES = st.integers(1, 60)
@@ -45,8 +45,8 @@ def test_bounding_covers_its_indices() -> None:
 
 
 def test_clipped_is_the_part_inside_an_image() -> None:
-    assert clipped(Window(-3, 5, 10, 4), Shape(6, 8)) == Window(0, 5, 6, 3)
-    assert clipped(Window(1, 2, 3, 4), Shape(6, 8)) == Window(1, 2, 3, 4)
+    assert Window(-3, 5, 10, 4).clipped(Shape(6, 8)) == Window(0, 5, 6, 3)
+    assert Window(1, 2, 3, 4).clipped(Shape(6, 8)) == Window(1, 2, 3, 4)
 
 
 def test_inside_is_what_an_image_holds() -> None:

@@ -21,7 +21,7 @@ from ultrares.metrics.scores import Scores
 from ultrares.metrics.setting import Setting, levels
 from ultrares.metrics.suite import CONSISTENCY, Suite
 from ultrares.scene.opening import open_raster
-from ultrares.scene.windows import clipped, tiles, whole
+from ultrares.scene.windows import tiles, whole
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
 from ultrares.types import Shape, Window
 
@@ -144,7 +144,7 @@ def _reduced_mse(fine: Named, coarse: Named, sensor: SensorModel) -> float:
     scale = fine.source.shape.height // shape.height
     tally = ConsistencyTally(sensor, scale)
     for part in tiles(whole(shape), max(1, SIDE // scale)):
-        wide = clipped(part.padded(sensor.reach), shape)
+        wide = part.padded(sensor.reach).clipped(shape)
         inner = Window(part.row - wide.row, part.col - wide.col, part.height, part.width)
         pixels, known = coarse.read(part)
         if bool(torch.any(known)):

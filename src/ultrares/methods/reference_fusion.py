@@ -92,7 +92,7 @@ class ReferenceFusion:
         image = torch.where(reference.valid > 0, reference.image, smooth)
         reduced = self.sensor.degrade(image, factor)
         trust = F.interpolate(likeness(scene, reduced), scale_factor=factor, mode="bilinear")
-        near = _within(core.padded(NET_HALO), shape)
+        near = core.padded(NET_HALO).clipped(shape)
         stacks = [_cut(each, near) for each in (smooth, image, enlarged(reduced, factor))]
         fused = by_band_groups(
             stacks, scene.shape[1], self.net.bands, partial(self._of_groups, factor, len(scene))
@@ -154,14 +154,6 @@ def _mean_around(image: Tensor, radius: int) -> Tensor:
 def enlarged(image: Tensor, factor: int) -> Tensor:
     """An image interpolated by the cubic kernel."""
     return F.interpolate(image, scale_factor=factor, mode="bicubic")
-
-
-def _within(window: Window, shape: Shape) -> Window:
-    """The part of a window that lies in an image."""
-    top, left = max(window.row, 0), max(window.col, 0)
-    bottom = min(window.row + window.height, shape.height)
-    right = min(window.col + window.width, shape.width)
-    return Window(top, left, bottom - top, right - left)
 
 
 def _cut(image: Tensor, window: Window) -> Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ultrares.scene.grid_stage import GridStage
 from ultrares.scene.pyramid import Pyramid
-from ultrares.scene.windows import bounding, clipped, mirror
+from ultrares.scene.windows import bounding, mirror
 from ultrares.types import Shape, Window
 
 DrawsAt = Callable[[Window], NDArray[np.float32]]
@@ -112,7 +112,7 @@ def calibrated_spread(
         Shape (L, scale * h, scale * w), in the units of the draws.
     """
     wide = window.padded(1)
-    inside = clipped(wide, scene)
+    inside = wide.clipped(scene)
     draws = draws_at(inside)
     variance = spread_of(draws, mean_of(draws), scale, exact=exact) ** 2
     # Where draws would be mirrored, so is their variance.

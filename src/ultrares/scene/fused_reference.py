@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ultrares.scene.windows import clipped, tiles
+from ultrares.scene.windows import tiles
 from ultrares.types import AlignedReference, Fusion, Reference, Shape, Window
 
 Fused = tuple[NDArray[np.float32], NDArray[np.bool_]]
@@ -106,7 +106,7 @@ class FusedReference:
 
     def _around(self, core: Window) -> Window:
         """What a core is fused with: itself and its context, inside the scene."""
-        return clipped(core.padded(self._fusion.halo(self._ratio)), self._shape)
+        return core.padded(self._fusion.halo(self._ratio)).clipped(self._shape)
 
     def _cell(self, factor: int, row: int, col: int) -> Fused:
         """A cell of a grid, cropped to the scene, from the cache or computed."""
@@ -137,7 +137,7 @@ class FusedReference:
 
     def _fused(self, row: int, col: int) -> Fused:
         side = self._fusion.core(self._ratio)
-        core = clipped(Window(row * side, col * side, side, side), self._shape)
+        core = Window(row * side, col * side, side, side).clipped(self._shape)
         wide = self._around(core)
         pixels, valid = self._reference.read(wide, self._ratio)
         inner = _within(core, wide.row, wide.col)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ultrares.scene.pyramid import Pyramid
 from ultrares.scene.target_grid import TargetGrid
-from ultrares.scene.windows import clipped, union
+from ultrares.scene.windows import union
 from ultrares.types import GridCell, GridUpscaler, Origin, Shape, Window
 
 SURVEYED, SURVEY_SIDE = 8, 256
@@ -81,7 +81,7 @@ class GridStage:
                 core, cell = self._core(row, col), self._cell(row, col)
                 if result is None:
                     result = cell.new_empty(*cell.shape[:2], window.height, window.width)
-                part = clipped(_intersection(core, window), self.shape)
+                part = _intersection(core, window).clipped(self.shape)
                 result[..., _slice(part.row, part.height, window.row), :][
                     ..., _slice(part.col, part.width, window.col)
                 ] = cell[
@@ -125,7 +125,7 @@ class GridStage:
 
     def _core(self, row: int, col: int) -> Window:
         side = self._upscaler.core
-        return clipped(Window(row * side, col * side, side, side), self.shape)
+        return Window(row * side, col * side, side, side).clipped(self.shape)
 
     def _cell(self, row: int, col: int) -> Tensor:
         key = (row, col)
@@ -174,7 +174,7 @@ class GridStage:
         factor, shape = self._pyramid.factor(top), self._pyramid.shape(top)
         rows = self._grid.rows.edges(window.row, window.height) * factor
         cols = self._grid.cols.edges(window.col, window.width) * factor
-        return rows, cols, clipped(_around(rows, cols, self._upscaler.halo), shape)
+        return rows, cols, _around(rows, cols, self._upscaler.halo).clipped(shape)
 
     def _needed(self, window: Window) -> Window:
         return self._pyramid.needs(self._pyramid.top, self._place(window)[2])
@@ -186,7 +186,7 @@ class GridStage:
         for row in range(min(step // 2, rows - 1), rows, step):
             for col in range(min(step // 2, cols - 1), cols, step):
                 square = Window(row * SURVEY_SIDE, col * SURVEY_SIDE, SURVEY_SIDE, SURVEY_SIDE)
-                yield clipped(square, self.shape)
+                yield square.clipped(self.shape)
 
 
 def _around(rows: NDArray[np.float64], cols: NDArray[np.float64], halo: int) -> Window:
@@ -203,10 +203,11 @@ def _span(start: int, length: int, size: int, margin: int, multiple: int) -> tup
 
 
 def _intersection(one: Window, other: Window) -> Window:
-    return clipped(
-        Window(one.row - other.row, one.col - other.col, one.height, one.width),
-        Shape(other.height, other.width),
-    )._replace(row=max(one.row, other.row), col=max(one.col, other.col))
+    return (
+        Window(one.row - other.row, one.col - other.col, one.height, one.width)
+        .clipped(Shape(other.height, other.width))
+        ._replace(row=max(one.row, other.row), col=max(one.col, other.col))
+    )
 
 
 def _slice(start: int, length: int, origin: int) -> slice:

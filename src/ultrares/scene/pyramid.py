@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ultrares.scene.fused_reference import FusedReference, fused_at
 from ultrares.scene.radiometry import FILL_DISTANCE, Radiometry
-from ultrares.scene.windows import bounding, clipped, mirror, mirrored_inside, union
+from ultrares.scene.windows import bounding, mirror, mirrored_inside, union
 from ultrares.types import (
     AlignedReference,
     Cell,
@@ -110,7 +110,7 @@ class Pyramid:
         """
         inner = mirrored_inside(window, self.shape(level))
         if level == 0:
-            return clipped(inner.padded(FILL_DISTANCE), self._source.shape)
+            return inner.padded(FILL_DISTANCE).clipped(self._source.shape)
         upscaler, factor = self._levels[level - 1], self._factors[level - 1]
         side, core = upscaler.core * upscaler.scale, upscaler.core
         bottom, right = inner.row + inner.height - 1, inner.col + inner.width - 1
@@ -132,7 +132,7 @@ class Pyramid:
         if valid[self._radiometry.lit].all():
             return self._radiometry.normalise(array, valid)
         # All that a fill can reach, or it would depend on where the window ends.
-        wide = clipped(window.padded(FILL_DISTANCE), self._source.shape)
+        wide = window.padded(FILL_DISTANCE).clipped(self._source.shape)
         top, left = window.row - wide.row, window.col - wide.col
         unit = self._radiometry.normalise(*self._source.read(wide))
         return unit[..., top : top + window.height, left : left + window.width]
@@ -188,7 +188,7 @@ class Pyramid:
         reference = self._aligned(window, level)
         cell = Cell(image, window.origin, original, place.origin, factor, reference, core)
         fine = upscaler(cell)
-        inner = clipped(core.scaled(upscaler.scale), self.shape(level))
+        inner = core.scaled(upscaler.scale).clipped(self.shape(level))
         top = inner.row - window.row * upscaler.scale
         left = inner.col - window.col * upscaler.scale
         # A copy, so that the cache does not keep the halo alive.

@@ -34,7 +34,7 @@ from ultrares.scene.opening import Raster
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.source import ArraySource
 from ultrares.scene.spectral_match import Floats, Moments
-from ultrares.scene.windows import clipped, tiles, whole
+from ultrares.scene.windows import tiles, whole
 from ultrares.types import Shape, Window
 
 LARGEST_SHIFT = 3.0
@@ -254,7 +254,7 @@ class RasterReference:
 
     def _agrees(self, window: Window) -> NDArray[np.bool_]:
         """Scene pixels of a window that neither disagree grossly nor touch one that does."""
-        wide = clipped(window.padded(1), self._scene.shape)
+        wide = window.padded(1).clipped(self._scene.shape)
         array, valid = self._scene.read(wide)
         lit = self._radiometry.lit
         with np.errstate(invalid="ignore"):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from ultrares.scene.tile_file import encode
-from ultrares.scene.windows import clipped, shared
+from ultrares.scene.windows import shared
 from ultrares.types import Source, Window
 
 LOOKED_AT, LARGEST_SIDE = 9, 1024
@@ -91,7 +91,7 @@ def stored_bytes_per_pixel(source: _Sampled, part: Window, scale: float) -> floa
     pieces = min(LOOKED_AT, -(-part.height // side) * -(-part.width // side))
     for index in np.linspace(0, len(rows) - 1, pieces + 2).astype(int)[1:-1]:
         around = Window(rows[index] - side // 2, cols[index] - side // 2, side, side)
-        array, valid = source.read(clipped(around, source.shape))
+        array, valid = source.read(around.clipped(source.shape))
         taken += len(encode(_enlarged(array, factor))) / factor**2
         pixels += valid.any(axis=0).sum()
     return min(whole, MARGIN * taken / max(pixels, 1.0)) * share

@@ -9,7 +9,7 @@ import numpy as np
 import rasterio
 from rasterio.io import DatasetReader
 
-from ultrares.scene.windows import clipped, tiles, whole
+from ultrares.scene.windows import tiles, whole
 from ultrares.types import Shape, Window
 
 LARGE = 2**28
@@ -67,7 +67,7 @@ def written_blocks(dataset: DatasetReader) -> list[Window] | None:
     # Within an environment GDAL's complaints about broken files go to the log, not to the terminal.
     with rasterio.Env():
         return [
-            clipped(Window(row * height, col * width, height, width), shape)
+            Window(row * height, col * width, height, width).clipped(shape)
             for row in range(down)
             for col in range(across)
             if dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=1) is not None
@@ -81,4 +81,4 @@ def _lattice(part: Window, side: int, shape: Shape) -> list[Window]:
         for start, length in ((part.row, part.height), (part.col, part.width))
     )
     corners = {(int(row) - SIDE // 2, int(col) - SIDE // 2) for row in rows for col in cols}
-    return [clipped(Window(row, col, SIDE, SIDE), shape) for row, col in sorted(corners)]
+    return [Window(row, col, SIDE, SIDE).clipped(shape) for row, col in sorted(corners)]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ultrares.scene.tile import Layer
-from ultrares.scene.windows import clipped, tiles
+from ultrares.scene.windows import tiles
 from ultrares.types import Shape, Window
 
 SIDE = 512
@@ -21,7 +21,7 @@ CACHE = 128 << 20
 
 def square_at(row: int, col: int, shape: Shape) -> Window:
     """The square that an output pixel lies in."""
-    return clipped(Window(row // SIDE * SIDE, col // SIDE * SIDE, SIDE, SIDE), shape)
+    return Window(row // SIDE * SIDE, col // SIDE * SIDE, SIDE, SIDE).clipped(shape)
 
 
 class SquareCache:

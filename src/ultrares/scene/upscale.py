@@ -36,7 +36,7 @@ from ultrares.scene.pyramid import DEFAULT_CACHE, Pyramid
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Layer, Progress, Tile, write_tiles
-from ultrares.scene.windows import clipped, tiles, union, whole
+from ultrares.scene.windows import tiles, union, whole
 from ultrares.sensor.exact import project_blocks
 from ultrares.types import GridUpscaler, Reference, Shape, Sink, Source, Upscaler, Window
 
@@ -135,7 +135,7 @@ class BlockTiler:
         window = self._window(place)
         # Evidence looks at half a scene pixel of the product around each of its pixels.
         margin = 1 if self._with_evidence else 0
-        wide = clipped(window.padded(margin), self._source.shape)
+        wide = window.padded(margin).clipped(self._source.shape)
         coarse, valid = self._source.read(wide)
         if not valid[radiometry.lit].any() and not self._with_evidence:
             return self._without_data(place, coarse, valid)
@@ -193,7 +193,7 @@ class BlockTiler:
         scale, lit = self._scale, self._radiometry.lit
         radius = radius_of(1 / scale)
         grown, reached = window.scaled(scale).padded(radius), wide.scaled(scale)
-        seen = clipped(grown, Shape(*(scale * side for side in self._source.shape)))
+        seen = grown.clipped(Shape(*(scale * side for side in self._source.shape)))
         near = wide.padded(REACH)
         smooth = self._pyramid.read(0, near)[0].numpy()
         for axis, (first, count, origin) in enumerate(

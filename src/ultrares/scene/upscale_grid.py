@@ -25,7 +25,7 @@ from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.square_cache import SIDE, SquareCache, square_at
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Layer, Tile
-from ultrares.scene.windows import clipped, tiles, union
+from ultrares.scene.windows import tiles, union
 from ultrares.sensor.areas import AreaMeans, Plan, plan, project_areas, shares
 from ultrares.types import Shape, Source, Window
 
@@ -123,7 +123,7 @@ class AreaTiler:
     def _square(self, row: int, col: int) -> Window:
         """The square of the absolute grid that a pixel lies in."""
         square = Window(row // SIDE * SIDE, col // SIDE * SIDE, SIDE, SIDE)
-        return clipped(square, self._stage.shape)
+        return square.clipped(self._stage.shape)
 
     def _part(self, square: Window) -> Part:
         reach = self._how.reach if self._exact else 0
@@ -177,7 +177,7 @@ class AreaTiler:
     def _spread(self, square: Window, lit: NDArray[np.bool_]) -> NDArray[np.float32]:
         """The standard deviation of a square's draws, in digital numbers."""
         radiometry = self._radiometry
-        wide = clipped(square.padded(1), self._stage.shape)
+        wide = square.padded(1).clipped(self._stage.shape)
         draws = self._stage.read(wide)
         unit = spread_of_draws(draws, mean_of(draws), self._widening)[_inner(square, wide)]
         digital = (unit * (radiometry.high - radiometry.low)).clip(max=np.finfo(np.float32).max)
@@ -188,7 +188,7 @@ class AreaTiler:
         lit, grid, scene = self._radiometry.lit, self._grid, self._source.shape
         radius = radius_of(max(grid.rows.pitch, grid.cols.pitch))
         grown = square.padded(radius)
-        seen = clipped(grown, self._stage.shape)
+        seen = grown.clipped(self._stage.shape)
         held = _around(square, grid, scene, 0)
         finished = squares.read(_union(seen, held.out))
         outer = _union(seen, held.out)

@@ -51,15 +51,6 @@ def whole(shape: Shape) -> Window:
     return Window(0, 0, *shape)
 
 
-def clipped(window: Window, shape: Shape) -> Window:
-    """The part of a window that lies inside an image; they must overlap."""
-    top, left = max(window.row, 0), max(window.col, 0)
-    bottom = min(window.row + window.height, shape.height)
-    right = min(window.col + window.width, shape.width)
-    assert min(bottom - top, right - left) > 0, f"{window} lies outside an image of {shape}"
-    return Window(top, left, bottom - top, right - left)
-
-
 def inside(window: Window, shape: Shape) -> bool:
     """Whether no pixel of a window lies outside an image."""
     return (

@@ -23,7 +23,7 @@ from ultrares.scene.staging import Staging, sync, unwritable
 from ultrares.scene.statistics import Statistics, Tally, tallies_of
 from ultrares.scene.target_grid import Axis, TargetGrid
 from ultrares.scene.tile_file import canonical, decode, encode, note_of
-from ultrares.scene.windows import clipped, tiles, whole
+from ultrares.scene.windows import tiles, whole
 from ultrares.scene.zarr_layout import (
     IMAGE,
     MAPPING,
@@ -401,7 +401,7 @@ class ZarrSink:
         made = Averaged(np.empty(size, self._profile.dtype), np.empty(size, dtype=bool))
         for part in tiles(Window(0, 0, window.height, window.width), self._layout.chunk):
             place = part._replace(row=window.row + part.row, col=window.col + part.col)
-            array, valid = self._read(group, clipped(place.scaled(2), finer))
+            array, valid = self._read(group, place.scaled(2).clipped(finer))
             rows, cols = _slices(part)
             averaged = halved(array, valid, self._nodata)
             made.pixels[:, rows, cols], made.valid[:, rows, cols] = averaged
