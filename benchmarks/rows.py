@@ -142,6 +142,14 @@ def ours(name: str | None, mode: Mode, reference: Choice, _: Sequence[Case]) -> 
     return method
 
 
+def unfused(name: str | None, _: Sequence[Case]) -> Method:
+    """A model of ultrares with a reference that is not brought to the scene's date first."""
+    model: Model = loaded(name).without_fusion()
+    return lambda case: model.upscale(
+        case.coarse, scale=case.scale, sensor=case.sensor.name, reference=case.reference
+    )
+
+
 def none(_: Case) -> None:
     """No reference."""
 
@@ -188,6 +196,7 @@ def rows(algorithm_1: str, algorithm_2: str | None) -> list[Row]:
         Row("alg1", "Algorithm 1", one("fidelity", none)),
         Row("alg2", "Algorithm 2, no reference", two("fidelity", none)),
         Row("alg2-ref", "Algorithm 2, reference 2018", two("fidelity", real)),
+        Row("alg2-raw", "the same, the reference as it was taken", partial(unfused, algorithm_2)),
         Row("alg2-self", "Algorithm 2, reference is the input", two("fidelity", itself)),
         Row("alg2-other", "Algorithm 2, reference of another place", two("fidelity", elsewhere)),
         Row("alg1-p", "Algorithm 1, perceptual", one("perceptual", none)),

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 import ultrares
 from tests.shared_data import FOLDER, needs_shared_data
+from ultrares.errors import OptionError
 from ultrares.methods.shelves import EMBEDDED, shelved
 from ultrares.metrics.fidelity import psnr
 from ultrares.sensor.models import Bicubic, Box
@@ -126,6 +127,29 @@ def test_each_level_has_a_condition_of_its_own_unless_one_is_reused(
     model = ultrares.load().with_parts("model-1", condition=condition)
     route = model.route(8, **options, sensor=Box(), with_reference=True)
     assert [level.condition for level in route.levels] == 3 * [condition]  # type: ignore[attr-defined]
+
+
+@needs_shared_data
+def test_a_reference_brought_to_the_scene_s_date_is_worth_more() -> None:
+    model, gains = ultrares.load(), []
+    assert model.without_fusion().name == model.name
+    for site in SITES:
+        truth, reference = _tile(2020, site), _tile(2018, site)
+        coarse = Bicubic().degrade(torch.from_numpy(truth)[None].float(), 16)[0].round().byte()
+        fused, raw = (
+            psnr(
+                one.upscale(coarse.numpy(), scale=16, sensor="bicubic", reference=reference), truth
+            )
+            for one in (model, model.without_fusion())
+        )
+        gains.append(fused - raw)
+    assert np.mean(gains) > 0.1
+
+
+def test_only_models_that_fuse_can_leave_it_out() -> None:
+    for name in ("bicubic", "wavediffur-naip"):
+        with pytest.raises(OptionError, match=f"'{name}' fuses no references"):
+            ultrares.load(name).without_fusion()
 
 
 @needs_shared_data

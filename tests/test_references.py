@@ -17,7 +17,6 @@ from ultrares import Model
 from ultrares.errors import InputError, ReferenceImageError
 from ultrares.methods import reference_fusion
 from ultrares.methods.reference_fusion import ReferenceFusion
-from ultrares.scene import pyramid
 
 RNG = np.random.default_rng(0)
 
@@ -103,8 +102,9 @@ def test_neither_tiles_nor_crops_change_a_fused_reference(
     ultrares.upscale_scene(scene, part, aoi=(west, south, east, north), **options)
     assert np.array_equal(pixels(whole)[:, 88:160, 24:184], pixels(part))
     assert ultrares.check(whole, scene).problems == []
-    monkeypatch.setattr(pyramid, "fused_at", lambda *_: None)
-    ultrares.upscale_scene(scene, plain, **options)
+    fused.clear()
+    ultrares.upscale_scene(scene, plain, **options | {"model": guided.without_fusion()})
+    assert not fused
     assert not np.array_equal(pixels(whole), pixels(plain))
 
 

@@ -173,6 +173,25 @@ class Model:
         """
         return self._configured(replace(self._configuration, x4=None), "steps of x2")
 
+    def without_fusion(self) -> Model:
+        """The same model, offering its levels references as they were taken: for seeing what fusion is worth.
+
+        Raises:
+            OptionError: The model brings no reference to the scene's date.
+        """
+        solvers = [
+            solver.without_fusion() if isinstance(solver, CSPWaveDiffUR) else solver
+            for solver in self._configuration.solvers
+        ]
+        if not any(
+            isinstance(solver, CSPWaveDiffUR) and solver.parts.fusion
+            for solver in self._configuration.solvers
+        ):
+            raise OptionError(f"model {self.name!r} fuses no references")
+        return self._configured(
+            replace(self._configuration, solvers=tuple(solvers)), "raw references"
+        )
+
     def _configured(self, made: Configuration, words: str) -> Model:
         """The same weights, configured otherwise, which ``words`` keep from being taken for this model."""
         if not self._configuration.solvers:

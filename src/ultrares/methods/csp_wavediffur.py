@@ -84,7 +84,13 @@ class CSPWaveDiffUR(WaveDiffUR):
         """The same solver with only some of the available parts, for the ablation of Table 5."""
         pyramid = self.available.pyramid if part in ("model-1", "proposed") else None
         details = self.available.details if part in ("model-2", "proposed") else None
-        parts = replace(self.available, pyramid=pyramid, details=details)
+        return self._switched(replace(self.available, pyramid=pyramid, details=details))
+
+    def without_fusion(self) -> CSPWaveDiffUR:
+        """The same solver, whose conditions are made of references as they were taken."""
+        return self._switched(replace(self.parts, fusion=None))
+
+    def _switched(self, parts: CrossScale) -> CSPWaveDiffUR:
         switched = CSPWaveDiffUR(self.backbone, parts, self.prior, device=self.device)
         switched.available = self.available
         return switched
