@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from ultrares.cli.postponed import PARTS
 from ultrares.cli.start import quick_start
@@ -76,6 +77,37 @@ def test_a_part_is_there_for_who_takes_it_and_for_who_imports_it(part: str) -> N
     assert said(program) == ["False", missing, "False True", "True"]
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_part_can_be_the_home_of_what_is_imported(inside: bool) -> None:
+    imports = "import torch.optim.lr_scheduler, torch.utils.data.distributed"
+    program = (
+        f"with quick_start():\n    import torch\n{'    ' * inside}{imports}\n"
+        "print(torch.optim.lr_scheduler.StepLR.__name__, torch.utils.data.distributed.__name__)\n"
+    )
+    assert said(program) == ["StepLR torch.utils.data.distributed"]
+
+
+def test_who_looks_at_a_part_sees_all_of_them() -> None:
+    program = (
+        "import pickle\nwith quick_start():\n    import torch\n"
+        "optim, quantised = torch.optim, torch.ao\n"
+        "print('SGD' in dir(optim), optim.__file__ == torch.optim.__file__)\n"
+        "print(quantised.nn.quantized.dynamic.Linear.__name__, type(torch.masked).__name__)\n"
+        "print(pickle.loads(pickle.dumps(optim)) is torch.optim)\n"
+    )
+    assert said(program) == ["True True", "Linear module", "True"]
+
+
+def test_a_release_that_nobody_tried_is_imported_whole() -> None:
+    program = (
+        "import sys\nfrom ultrares.cli import postponed\npostponed.TRIED = (2, 0), (2, 1)\n"
+        "with quick_start():\n    import torch\n"
+        "print(sum(name in sys.modules for name in postponed.PARTS), *postponed._release_of_torch())\n"
+    )
+    release = [int(part) for part in torch.__version__.split(".")[:2]]
+    assert said(program) == [f"{len(PARTS)} {release[0]} {release[1]}"]
+
+
 def test_all_parts_can_be_imported_one_by_one() -> None:
     imports = "\n".join(f"import {part}" for part in reversed(PARTS))
     program = (
@@ -138,12 +170,12 @@ def test_who_looks_into_what_is_postponed_gets_it() -> None:
         "import sys\nfrom ultrares.cli import postponed\npostponed.SHAPES = ('wave', 'email.quoprimime')\n"
         "with postponed.postponed_parts():\n"
         "    import wave, email.quoprimime\n"
-        "    print(hasattr(wave, '__file__'), wave.open.__name__)\n"
+        "    print(hasattr(wave, '__wrapped__'), type(sys.modules['wave']).__name__, wave.open.__name__)\n"
         "    from email import quoprimime\n"
         "print('wave' in sys.modules, 'email.quoprimime' in sys.modules, hasattr(email, 'quoprimime'))\n"
         "import email.quoprimime\nprint(email.quoprimime.quote(' '))\n"
     )
-    assert said(program) == ["False open", "True False False", "=20"]
+    assert said(program) == ["False _Later open", "True False False", "=20"]
 
 
 def test_somebody_elses_networks_find_the_shapes() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +20,6 @@ SHAPES = ("torch._meta_registrations", "torch.distributed._meta_registrations")
 PARTS = (
     "torch.ao",
     "torch.distributions",
-    "torch.export",
     "torch.masked",
     "torch.nn.intrinsic",
     "torch.nn.qat",
@@ -28,7 +30,10 @@ PARTS = (
     "torch.quantization",
     "torch.utils.data",
 )
-"""What torch offers as its attributes from the start, and itself has no need of: quantisation, export and the like."""
+"""What torch offers as its attributes from the start, and itself has no need of: quantisation, optimisers and the like."""
+
+TRIED = (2, 6), (2, 15)
+"""The first and the last release of torch that was tried without its parts: another one may need them in another order."""
 
 
 @contextmanager
@@ -40,17 +45,19 @@ def postponed_parts() -> Iterator[None]:
     if "torch" in sys.modules:
         yield
         return
-    sys.modules.update({name: _Later(name) for name in (*SHAPES, *PARTS)})
+    parts = PARTS if TRIED[0] <= _release_of_torch() <= TRIED[1] else ()
+    sys.modules.update({name: _Later(name) for name in (*SHAPES, *parts)})
     try:
         yield
     finally:
-        for name in (*SHAPES, *PARTS):
+        for name in (*SHAPES, *parts):
             stand_in = sys.modules.get(name)
             if isinstance(stand_in, _Later):
                 _forget(name)
                 home, _, last = name.rpartition(".")
                 # Who imports a part finds the real one; who takes it as an attribute, what will become it.
-                if name in PARTS and home in sys.modules:
+                if name in parts and home in sys.modules:
+                    stand_in._together = parts
                     setattr(sys.modules[home], last, stand_in)
         if "torch" in sys.modules and not any(
             isinstance(each, _ShapesFirst) for each in sys.meta_path
@@ -58,16 +65,53 @@ def postponed_parts() -> Iterator[None]:
             sys.meta_path.insert(0, _ShapesFirst())
 
 
+def _release_of_torch() -> tuple[int, int]:
+    """Major and minor version of the torch that would be imported, zeros if it does not say so."""
+    found = find_spec("torch")
+    try:
+        text = (
+            Path(found.origin).with_name("version.py").read_text() if found and found.origin else ""
+        )
+    except OSError:
+        text = ""
+    said = re.search(r"""__version__ = ['"](\d+)\.(\d+)""", text)
+    return (int(said[1]), int(said[2])) if said else (0, 0)
+
+
 class _Later(ModuleType):
     """Stands in for a module until somebody asks for what is in it."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        # Parts import parts of one another: whoever looks into one finds all as if torch had imported them.
+        self._together: tuple[str, ...] = (name,)
+
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        # Of what is between underscores, these are for whoever looks at a module; Python asks for others by itself.
+        if name.startswith("__") and name not in ("__all__", "__file__", "__path__"):
             raise AttributeError(name)
+        return getattr(self._real(), name)
+
+    def __dir__(self) -> list[str]:
+        return dir(self._real())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return import_module, (self.__name__,)
+
+    def _real(self) -> ModuleType:
         # torch imports shapes without a look inside. A release that does look gets what it looks for.
-        if isinstance(sys.modules.get(self.__name__), _Later):
-            _forget(self.__name__)
-        return getattr(import_module(self.__name__), name)
+        for name in self._together:
+            if isinstance(_known(name), _Later):
+                _forget(name)
+        for name in self._together:
+            import_module(name)
+        return import_module(self.__name__)
+
+
+def _known(name: str) -> ModuleType | None:
+    """A module, or what stands in for it, as others see it."""
+    home, _, last = name.rpartition(".")
+    return sys.modules.get(name) or vars(sys.modules.get(home, sys)).get(last)
 
 
 def _forget(name: str) -> None:
