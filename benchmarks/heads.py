@@ -22,13 +22,8 @@ import ultrares
 from ultrares.api import Model, locate
 from ultrares.data.tiles import cut_tiles
 from ultrares.methods.cascade import Condition
-from ultrares.methods.saved import (
-    PyramidConfig,
-    build_backbone,
-    read_manifest,
-    read_weights,
-    save_model,
-)
+from ultrares.methods.manifest import PyramidConfig, read_manifest
+from ultrares.methods.saved import build_backbone, read_weights, save_model
 from ultrares.metrics.fidelity import sre
 from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.training.recipe import find_recipe, read_recipe

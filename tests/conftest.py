@@ -19,7 +19,8 @@ __all__ = ["bicubic", "folder", "guided", "raster", "scene", "tiny"]
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model whose weights are random: its samples are nonsense of the right form."""
-    from ultrares.methods.saved import BackboneConfig, DenoiserConfig, Manifest, save_model
+    from ultrares.methods.manifest import BackboneConfig, DenoiserConfig, Manifest
+    from ultrares.methods.saved import save_model
 
     manifest = Manifest(
         name="tiny",
@@ -46,17 +47,14 @@ def bicubic() -> ultrares.Model:
 @pytest.fixture(scope="session")
 def guided_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with random weights that takes a reference."""
-    from ultrares.methods.saved import (
+    from ultrares.methods.manifest import (
         BackboneConfig,
         DetailsConfig,
         FusionConfig,
         Manifest,
         PyramidConfig,
-        build_details,
-        build_fusion,
-        build_pyramid,
-        save_model,
     )
+    from ultrares.methods.saved import build_details, build_fusion, build_pyramid, save_model
 
     pyramid, details = PyramidConfig(width=12, heads=3), DetailsConfig(width=12, heads=3)
     fusion = FusionConfig(width=8, ratios=(8,))

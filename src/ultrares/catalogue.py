@@ -18,14 +18,9 @@ from ultrares.backbones.systems import SYSTEMS
 from ultrares.backbones.wrap import Backbone as Wrapped
 from ultrares.errors import ModelError, OptionError
 from ultrares.methods.cascade import MAX_SCALE
+from ultrares.methods.manifest import BackboneConfig, Manifest, read_manifest
 from ultrares.methods.plugged import UNSAID, plugged
-from ultrares.methods.saved import (
-    BackboneConfig,
-    Manifest,
-    SavedModel,
-    load_model,
-    read_manifest,
-)
+from ultrares.methods.saved import SavedModel, load_model
 from ultrares.methods.saved_operator import (
     OperatorManifest,
     SavedOperator,

@@ -15,12 +15,13 @@ from ultrares.backbones.bicubic import BicubicBackbone
 from ultrares.errors import ModelError, OptionError, ReferenceImageError
 from ultrares.methods.cascade import Condition, cascade, number_of_levels
 from ultrares.methods.csp_wavediffur import CSPWaveDiffUR, Part
+from ultrares.methods.manifest import Manifest
 from ultrares.methods.neurop_diff import NeurOpDiff
 from ultrares.methods.one_step import one_step
 from ultrares.methods.options import check_spread, solve_of
 from ultrares.methods.place import Details, Solve
 from ultrares.methods.route import Route, check_scale, route_of_cascade, route_of_operator
-from ultrares.methods.saved import Manifest, SavedModel
+from ultrares.methods.saved import SavedModel
 from ultrares.methods.saved_operator import SavedOperator
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.sensor.models import Box, SensorModel, parse_sensor

@@ -19,7 +19,8 @@ from ultrares.backbones.system import System, SystemSettings
 from ultrares.diffusion import EPS, VP
 from ultrares.diffusion.denoiser import Network
 from ultrares.errors import ModelError
-from ultrares.methods.saved import BackboneConfig, Manifest, load_model, save_model
+from ultrares.methods.manifest import BackboneConfig, Manifest
+from ultrares.methods.saved import load_model, save_model
 from ultrares.types import Origin
 
 SYSTEMS = {

@@ -16,7 +16,8 @@ from ultrares.backbones.noise import noise_at
 from ultrares.backbones.system import SystemPreset
 from ultrares.backbones.systems import SYSTEMS
 from ultrares.errors import ModelError, ReferenceImageError
-from ultrares.methods.saved import BackboneConfig, Manifest, load_model, save_model
+from ultrares.methods.manifest import BackboneConfig, Manifest
+from ultrares.methods.saved import load_model, save_model
 from ultrares.types import Origin
 
 KINDS = ("esrgan-dp", "le-gan", "ref-vae", "lar-sr")

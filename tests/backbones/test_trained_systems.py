@@ -14,7 +14,8 @@ from ultrares.backbones.noise import noise_at
 from ultrares.backbones.systems import SYSTEMS
 from ultrares.catalogue import locate
 from ultrares.methods.fitting import fitted
-from ultrares.methods.saved import SavedModel, build_backbone, load_model, read_manifest, save_model
+from ultrares.methods.manifest import read_manifest
+from ultrares.methods.saved import SavedModel, build_backbone, load_model, save_model
 from ultrares.methods.weights import CARD, CONFIG, WEIGHTS
 from ultrares.types import Backbone, Origin
 

@@ -9,14 +9,9 @@ import torch
 
 from tests.methods.conftest import by_role, small_nets
 from ultrares.errors import ModelError
+from ultrares.methods.manifest import BackboneConfig, DenoiserConfig, Manifest
 from ultrares.methods.place import Place, Solve
-from ultrares.methods.saved import (
-    BackboneConfig,
-    DenoiserConfig,
-    Manifest,
-    load_model,
-    save_model,
-)
+from ultrares.methods.saved import load_model, save_model
 from ultrares.methods.weights import filled
 from ultrares.types import Origin
 

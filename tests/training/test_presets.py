@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ultrares.methods.saved import (
-    BackboneConfig,
-    DenoiserConfig,
-    DetailsConfig,
-    PyramidConfig,
-    build_backbone,
-    build_denoiser,
-    build_details,
-    build_pyramid,
-)
+from ultrares.methods.manifest import BackboneConfig, DenoiserConfig, DetailsConfig, PyramidConfig
+from ultrares.methods.saved import build_backbone, build_denoiser, build_details, build_pyramid
 from ultrares.training.recipe import find_recipe, read_recipe
 
 PAPER = 29.12e6

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from ultrares.api import load
 from ultrares.errors import ModelError, OptionError, RasterError, UltraresError
-from ultrares.methods.saved import FusionConfig, Manifest
+from ultrares.methods.manifest import FusionConfig, Manifest
 from ultrares.methods.weights import CONFIG, WEIGHTS
 from ultrares.sensor.models import Box
 from ultrares.training import denoiser_stage, grid_denoiser_stage, loop

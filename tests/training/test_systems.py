@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 import ultrares
 from ultrares.backbones.systems import SYSTEMS
 from ultrares.errors import ModelError, OptionError
-from ultrares.methods.saved import BackboneConfig, load_model, read_manifest
+from ultrares.methods.manifest import BackboneConfig, read_manifest
+from ultrares.methods.saved import load_model
 from ultrares.methods.weights import WEIGHTS
 from ultrares.training import loop
 from ultrares.training.execution import Execution

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from ultrares.errors import ModelError, UltraresError
+from ultrares.methods.manifest import BackboneConfig, Manifest
 from ultrares.methods.place import Place, Solve
-from ultrares.methods.saved import BackboneConfig, Manifest, SavedModel
+from ultrares.methods.saved import SavedModel
 from ultrares.methods.wavediffur import WaveDiffUR
 from ultrares.types import Backbone, Origin
 

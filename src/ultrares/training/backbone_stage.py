@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.data.pairs import Pair, PairSampler
 from ultrares.data.tiles import Tiles
-from ultrares.methods.saved import Role
+from ultrares.methods.manifest import Role
 from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.sensor.backprojection import back_project
 from ultrares.sensor.models import Box, SensorModel, parse_sensor

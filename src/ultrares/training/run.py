@@ -13,16 +13,16 @@ from torch import nn
 
 from ultrares.backbones.wavelet_residual import WaveletResidualBackbone
 from ultrares.data.tiles import Tiles, cut_tiles
-from ultrares.methods.residual_bands import ResidualBands
-from ultrares.methods.saved import (
+from ultrares.methods.manifest import (
     BackboneConfig,
     DenoiserConfig,
     DetailsConfig,
     FusionConfig,
     Manifest,
     PyramidConfig,
-    save_model,
 )
+from ultrares.methods.residual_bands import ResidualBands
+from ultrares.methods.saved import save_model
 from ultrares.methods.saved_operator import save_operator
 from ultrares.nets.wavelet_residual import WaveletResidualNet
 from ultrares.training.backbone_stage import pair_sampler, train_backbone

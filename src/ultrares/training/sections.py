@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ultrares.methods.saved import FusedRatio
+from ultrares.methods.manifest import FusedRatio
 from ultrares.sensor.models import parse_sensor
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ultrares.api import locate
 from ultrares.catalogue import manifest_of
 from ultrares.errors import ModelError
-from ultrares.methods.saved import Manifest, Role, read_weights
+from ultrares.methods.manifest import Manifest, Role
+from ultrares.methods.saved import read_weights
 from ultrares.methods.weights import load_weights, weights_of
 
 AnyRole = Role | Literal["operator", "features"]
