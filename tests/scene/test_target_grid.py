@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,13 @@ def test_touching_pixels_are_those_that_overlap(start: float, pitch: float, at: 
         assert first <= inside[0]
         assert stop >= inside[-1] + 1
         assert stop - first <= len(inside) + 2
+
+
+@pytest.mark.parametrize("scale", [1.5, 2.5, 3.7, 5.5])
+def test_a_centre_on_an_edge_belongs_to_the_pixel_after_it(scale: float) -> None:
+    exact = Fraction(str(scale))
+    wanted = [int((2 * number + 1) / (2 * exact)) for number in range(200)]
+    # However the pitch was rounded on its way through a file.
+    for pitch in (1 / scale, np.nextafter(1 / scale, 0), np.nextafter(1 / scale, 1)):
+        assert Axis(0.0, float(pitch), 200).owners(0, 200).tolist() == wanted
+        assert Axis(0.0, float(pitch), 200).owners(90, 60).tolist() == wanted[90:150]

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ultrares.scene.opening import Raster
 from ultrares.scene.profile import SceneProfile
@@ -87,7 +88,8 @@ def compare_areas(fine: Raster, coarse: Raster, grid: TargetGrid) -> AreaFinding
         pixels, lasting = fine.read(out)
         rows = grid.rows.edges(row, out.height)
         cols = grid.cols.edges(col, out.width)
-        found.mask_equal &= _same_mask(lasting, valid, part, rows, cols)
+        owners = grid.rows.owners(row, out.height), grid.cols.owners(col, out.width)
+        found.mask_equal &= _same_mask(lasting, valid, part, *owners)
         row_shares = shares(rows, part.row, part.height)
         col_shares = shares(cols, part.col, part.width)
         for band in lit:
@@ -112,12 +114,16 @@ def limit_of_areas(dtype: np.dtype, found: AreaFindings) -> float:
 
 
 def _same_mask(
-    lasting: np.ndarray, valid: np.ndarray, part: Window, rows: np.ndarray, cols: np.ndarray
+    lasting: np.ndarray,
+    valid: np.ndarray,
+    part: Window,
+    rows: NDArray[np.intp],
+    cols: NDArray[np.intp],
 ) -> bool:
     """Compare the output pixels whose centres lie in the part with the scene pixels there."""
     own, places = [], []
-    for edges, start, length in ((rows, part.row, part.height), (cols, part.col, part.width)):
-        centres = np.floor((edges[:-1] + edges[1:]) / 2).astype(int) - start
+    for owners, start, length in ((rows, part.row, part.height), (cols, part.col, part.width)):
+        centres = owners - start
         inside = (centres >= 0) & (centres < length)
         own.append(inside)
         places.append(centres[inside])

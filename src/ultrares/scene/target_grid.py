@@ -33,6 +33,14 @@ class Axis:
         """Edges of ``count`` output pixels from number ``first``, in scene pixels, shape (count + 1,)."""
         return self.start + np.arange(first, first + count + 1, dtype=np.float64) * self.pitch
 
+    def owners(self, first: int, count: int) -> NDArray[np.intp]:
+        """The scene pixels that the centres of ``count`` output pixels from number ``first`` lie in, (count,).
+
+        A centre on an edge belongs to the pixel after it, whatever rounding makes of it.
+        """
+        edges = self.edges(first, count)
+        return np.floor((edges[:-1] + edges[1:]) / 2 + SNAP).astype(np.intp)
+
     def touching(self, start: float, stop: float) -> tuple[int, int]:
         """The first output pixel that overlaps an interval of the scene, and the one after the last."""
         first = math.floor((start - self.start) / self.pitch + SNAP)

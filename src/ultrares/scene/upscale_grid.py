@@ -164,7 +164,9 @@ class AreaTiler:
         pixels = _finish(
             mean,
             coarse,
+            valid,
             lasting,
+            _at_centres(coarse, around, self._grid),
             around,
             self._radiometry,
             self._how,
@@ -246,16 +248,16 @@ def _at_centres(array: np.ndarray, part: Part, grid: TargetGrid) -> np.ndarray:
         (grid.rows, part.out.row, part.out.height, part.near.row, part.near.height),
         (grid.cols, part.out.col, part.out.width, part.near.col, part.near.width),
     ):
-        edges = axis.edges(first, count)
-        centres = np.floor((edges[:-1] + edges[1:]) / 2).astype(int) - start
-        places.append(centres.clip(0, length - 1))
+        places.append((axis.owners(first, count) - start).clip(0, length - 1))
     return array[:, places[0]][:, :, places[1]]
 
 
-def _finish(
+def _finish(  # noqa: PLR0913 - what was computed, what it is held to, and how
     mean: NDArray[np.float64],
     coarse: np.ndarray,
+    valid: np.ndarray,
     lasting: np.ndarray,
+    own: np.ndarray,
     part: Part,
     radiometry: Radiometry,
     how: Plan,
@@ -263,24 +265,19 @@ def _finish(
     *,
     exact: bool,
 ) -> np.ndarray:
-    """Digital numbers of the output: held and rounded where valid, the scene's own elsewhere."""
+    """Digital numbers of the output: held and rounded where valid, ``own`` elsewhere, the scene's at its centre."""
     fine = radiometry.denormalise(mean)
     lit = np.flatnonzero(radiometry.lit)
     if exact:
         low, high = radiometry.bounds
         for index, band in enumerate(lit):
             means = AreaMeans(part.rows, part.cols, lasting[band])
-            truth = coarse[band].astype(np.float64)
+            # What is not valid holds anything, and nothing has to be kept of it.
+            truth = np.where(valid[band], coarse[band], np.nan)
             fine[index] = project_areas(fine[index], truth, means, how, low, high)
-    pixels = _nearest(coarse, part)
     restored = radiometry.to_type(fine, coarse.dtype, nodata)
-    pixels[lit] = np.where(lasting[lit], restored, pixels[lit])
-    return pixels
-
-
-def _nearest(coarse: np.ndarray, part: Part) -> np.ndarray:
-    """Each output pixel's own scene pixel, of which it has the largest share."""
-    return coarse[:, part.rows.argmax(axis=0)][:, :, part.cols.argmax(axis=0)]
+    own[lit] = np.where(lasting[lit], restored, own[lit])
+    return own
 
 
 def _union(one: Window, other: Window) -> Window:

@@ -19,10 +19,13 @@ PRECISION = 1e-5
 """What is left of a difference of means, where the range of the type does not stand in its way."""
 
 MOST_STEPS = 48
-CLIPPED_STEPS = 32
+CLIPPED_STEPS = 40
 """Further steps where that left the range of the type, each held to it."""
 
-LEAST_ROOM = 0.1
+CAREFUL_STEPS = 16
+"""The first of these, after which those that are left have few neighbours that are."""
+
+LEAST_ROOM, LEAST_ROOM_LATER = 0.1, 0.03
 """Share of a scene pixel's output pixels that can still change, below which they are not pushed harder."""
 
 
@@ -124,16 +127,34 @@ def project_areas(
         fine = fine + change
     if fine.min() >= low and fine.max() <= high:
         return fine
-    fine = fine.clip(low, high)
-    for _ in range(CLIPPED_STEPS):
-        missing = _missing(fine, coarse, means, usable)
-        # What pixels at the end of the range cannot take goes to those that still have room.
-        with np.errstate(invalid="ignore"):
-            below, above = (side.astype(np.float64) for side in (fine < high, fine > low))
-            room = np.where(missing > 0, means.of(below), means.of(above))
-        eased = missing / np.where(room > LEAST_ROOM, room, LEAST_ROOM)
-        fine = (fine + means.back(eased)).clip(low, high)
-    return fine
+    return _held_to_range(fine, coarse, means, low, high)
+
+
+def _held_to_range(
+    fine: Doubles, coarse: Doubles, means: AreaMeans, low: float, high: float
+) -> Doubles:
+    """The nearest output pixels within a range whose means are the scene's, by ascent of their dual.
+
+    A multiplier for each scene pixel moves its output pixels, which the range then clips. It rises by what its mean
+    still misses over the share of its pixels that are not clipped: with that diagonal, the system of those is stochastic. Nesterov's
+    momentum begins anew where it overshoots (O'Donoghue and Candes, 2015), at each pixel for itself, so that none depends on
+    places beyond its neighbourhood.
+    """
+    usable = np.isfinite(coarse)
+    multipliers = ahead = np.zeros_like(coarse)
+    pace = np.ones_like(coarse)
+    held = fine.clip(low, high)
+    for step in range(CLIPPED_STEPS):
+        free = ((held > low) & (held < high)).astype(np.float64)
+        room = np.nan_to_num(means.of(free))
+        least = LEAST_ROOM if step < CAREFUL_STEPS else LEAST_ROOM_LATER
+        risen = ahead + _missing(held, coarse, means, usable) / np.maximum(room, least)
+        pace = np.where((ahead - risen) * (risen - multipliers) > 0, 1.0, pace)
+        following = (1 + np.sqrt(1 + 4 * pace**2)) / 2
+        ahead = risen + (pace - 1) / following * (risen - multipliers)
+        multipliers, pace = risen, following
+        held = (fine + means.back(ahead)).clip(low, high)
+    return held
 
 
 def _missing(

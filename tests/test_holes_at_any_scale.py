@@ -1,0 +1,50 @@
+"""Holes and the ends of the range at scales that are not whole, from the file to the check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+import ultrares
+from tests.scene.conftest import Writer
+from ultrares import Model
+
+SAMPLE = Path(__file__).parents[1] / "examples" / "data" / "olinda.tif"
+
+
+@pytest.mark.parametrize("scale", [1.5, 2.5, 3.7, 5.5])
+@pytest.mark.parametrize(
+    ("dtype", "nodata"),
+    [("int16", -9999), ("int16", -32768), ("uint16", 0), ("float32", np.nan), ("float32", -9999)],
+)
+def test_what_holds_no_data_reaches_no_pixel_that_does(
+    raster: Writer, bicubic: Model, dtype: str, nodata: float, scale: float
+) -> None:
+    rng = np.random.default_rng(2)
+    pixels = rng.integers(1500, 2500, (2, 40, 40)).astype(dtype)
+    # A hole whose edges no output pixel shares, at the most of these scales.
+    rows, cols = np.mgrid[:40, :40]
+    hole = (rows - 17.3) ** 2 + (cols - 21.1) ** 2 < 60
+    pixels[:, hole] = nodata
+    scene = raster(pixels, nodata=nodata)
+    target = scene.with_name("fine.tif")
+    ultrares.upscale_scene(scene, target, scale=scale, model=bicubic)
+    assert ultrares.check(target, scene).problems == []
+    with rasterio.open(target) as fine:
+        found = fine.read(masked=True)
+    assert found.mask.any()
+    # Interpolation of noise overshoots its range of 1000, but by no more than as much again.
+    assert 500 < found.min() <= found.max() < 3500
+
+
+@pytest.mark.parametrize("scale", [2.85, 3.7])
+def test_means_are_kept_at_the_ends_of_the_range(
+    tmp_path: Path, bicubic: Model, scale: float
+) -> None:
+    """Bright roofs beside dark water, of which some bands know no more than white."""
+    target = tmp_path / "fine.tif"
+    ultrares.upscale_scene(SAMPLE, target, scale=scale, model=bicubic)
+    assert ultrares.check(target, SAMPLE).problems == []
