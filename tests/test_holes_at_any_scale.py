@@ -48,3 +48,23 @@ def test_means_are_kept_at_the_ends_of_the_range(
     target = tmp_path / "fine.tif"
     ultrares.upscale_scene(SAMPLE, target, scale=scale, model=bicubic)
     assert ultrares.check(target, SAMPLE).problems == []
+
+
+@pytest.mark.parametrize("scale", [2.5, 3.7])
+def test_a_part_passes_the_check_and_says_how_far_its_edges_are(
+    tmp_path: Path, bicubic: Model, scale: float
+) -> None:
+    target = tmp_path / "part.tif"
+    bounds = (294_000.0, 9_112_000.0, 296_000.0, 9_114_000.0)
+    report = ultrares.upscale_scene(SAMPLE, target, scale=scale, aoi=bounds, model=bicubic)
+    assert ultrares.check(target, SAMPLE).problems == []
+    assert 0 < report.moved <= 0.5 / scale + 1e-9
+    with rasterio.open(target) as part:
+        told, pixels, profile = part.tags(), part.read(), part.profile
+    assert float(told["ULTRARES_EDGES_MOVED"]) == pytest.approx(report.moved, abs=1e-6)
+    pixels[0, 40:44, 40:44] += 9
+    spoilt = tmp_path / "spoilt.tif"
+    with rasterio.open(spoilt, "w", **profile) as part:
+        part.write(pixels)
+        part.update_tags(**told)
+    assert "differs from its input pixel" in " ".join(ultrares.check(spoilt, SAMPLE).problems)

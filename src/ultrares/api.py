@@ -412,7 +412,7 @@ def _report(run: Run, files: Files, resumed: int, seconds: float) -> UpscaleRepo
         seconds=seconds,
         megapixels_per_second=height * width / 1e6 / seconds,
         radiometry=_radiometry_in_words(run.sensor, grid),
-        moved=grid.part(run.part).moved(run.window),
+        moved=run.moved,
         reference=None if run.inputs.reference is None else str(run.inputs.reference),
         uncertainty=None if files.uncertainty is None else str(files.uncertainty),
         evidence=None if files.evidence is None else str(files.evidence),

@@ -27,7 +27,6 @@ from ultrares.scene.reference import RasterReference, check_overlap, open_refere
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Tiler
 from ultrares.scene.upscale import aoi_window
-from ultrares.scene.windows import whole
 from ultrares.sensor.models import parse_sensor
 from ultrares.types import Mode, Precision
 
@@ -188,6 +187,11 @@ class Run:
         )
 
     @property
+    def moved(self) -> float:
+        """How far an edge of the product lies from the scene's pixels' at most, in scene pixels."""
+        return self.grid.part(self.part).moved_within(self.scene.shape)
+
+    @property
     def tags(self) -> dict[str, str]:
         """Where the product comes from, as it is written into it."""
         options, inputs = self.options, self.inputs
@@ -196,7 +200,7 @@ class Run:
             "ULTRARES_MODEL_SHA256": self.model.manifest.sha256 or "none",
             "ULTRARES_SCALE": f"{self.grid.scale:.12g}",
             "ULTRARES_GRID": BLOCKS if self.grid.factor else AREAS,
-            "ULTRARES_EDGES_MOVED": f"{self.grid.moved(whole(self.scene.shape)):.9g}",
+            "ULTRARES_EDGES_MOVED": f"{self.moved:.9g}",
             "ULTRARES_MODE": options.mode,
             "ULTRARES_DRAWS": str(options.draws),
             "ULTRARES_STEPS": _steps_in_words(options.mode, options.steps),

@@ -162,7 +162,7 @@ def _check_areas(
     """The promises of a product whose pixels straddle its scene's."""
     grid = grid_of_product(fine.profile, coarse.profile)
     sensor = _sensor(fine.profile)
-    distance, told = grid.moved(whole(coarse.shape)), moved_in_words(fine.profile)
+    distance, told = grid.moved_within(coarse.shape), moved_in_words(fine.profile)
     if distance > told + FOOTPRINT_TOLERANCE:
         problems.append(
             f"an edge lies {distance:.3g} input pixels from the input's, but the file says {told:.3g}"

@@ -92,8 +92,13 @@ def compare_areas(fine: Raster, coarse: Raster, grid: TargetGrid) -> AreaFinding
         found.mask_equal &= _same_mask(lasting, valid, part, *owners)
         row_shares = shares(rows, part.row, part.height)
         col_shares = shares(cols, part.col, part.width)
+        # Where the product ends inside the scene, pixels reach beyond it that only the whole is held to.
+        held = np.outer(
+            _held(row_shares, part.row, coarse.shape.height),
+            _held(col_shares, part.col, coarse.shape.width),
+        )
         for band in lit:
-            usable = valid[band]
+            usable = valid[band] & held
             if not usable.any():
                 continue
             means = AreaMeans(row_shares, col_shares, lasting[band])
@@ -104,6 +109,12 @@ def compare_areas(fine: Raster, coarse: Raster, grid: TargetGrid) -> AreaFinding
             found.smallest_value = min(found.smallest_value, float(truth[band][usable].min()))
             found.largest_value = max(found.largest_value, float(truth[band][usable].max()))
     return found
+
+
+def _held(covered: NDArray[np.float64], first: int, length: int) -> NDArray[np.bool_]:
+    """Which scene pixels along an axis output pixels cover whole (by their shares), and those at the scene's ends."""
+    number = first + np.arange(len(covered))
+    return (covered.sum(axis=1) > 1 - SNAP) | (number == 0) | (number == length - 1)
 
 
 def limit_of_areas(dtype: np.dtype, found: AreaFindings) -> float:

@@ -111,6 +111,19 @@ class TargetGrid:
             )
         )
 
+    def moved_within(self, scene: Shape) -> float:
+        """How far an edge lies from the nearest edge between pixels of a scene at most, in scene pixels.
+
+        A grid may end inside the scene, where only a part was wanted; where it ends outside, the scene's edges count.
+        """
+        ends = []
+        for axis, length in ((self.rows, scene.height), (self.cols, scene.width)):
+            first = min(max(round(axis.start), 0), length - 1)
+            last = min(max(round(axis.start + axis.size * axis.pitch), first + 1), length)
+            ends.append((first, last - first))
+        (row, height), (col, width) = ends
+        return self.moved(Window(row, col, height, width))
+
     def part_over(self, window: Window) -> Window:
         """The output pixels whose edges are nearest to those of a window of the scene."""
         spans = []
