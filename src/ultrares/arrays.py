@@ -63,6 +63,8 @@ def upscale_array(
         if not guide.shows_the_scene:
             warnings.warn(guide.unlike_the_scene, stacklevel=4)
             guide, route = None, route_of(with_reference=False)
+        elif not guide.was_judged:
+            warnings.warn(guide.hardly_on_the_scene, stacklevel=4)
     grid = grid_of_scale(source.shape, scale)
     shape = Shape(grid.rows.size, grid.cols.size)
     sink = ArraySink(source.bands, shape, source.dtype)

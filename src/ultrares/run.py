@@ -131,6 +131,8 @@ class Run:
             warnings.warn(self.guide.unlike_the_scene, stacklevel=3)
             self.guide, self.inputs = None, replace(inputs, reference=None)
             self.route = self.job(self.tile).route(model)
+        elif self.guide is not None and not self.guide.was_judged:
+            warnings.warn(self.guide.hardly_on_the_scene, stacklevel=3)
 
     @property
     def tile(self) -> int:

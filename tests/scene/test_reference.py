@@ -12,6 +12,7 @@ from rasterio.warp import Resampling, calculate_default_transform, reproject
 from scipy.ndimage import gaussian_filter
 from scipy.ndimage import shift as move
 
+import ultrares
 from tests.scene.conftest import UTM, Writer
 from ultrares.errors import ReferenceImageError
 from ultrares.scene.radiometry import Radiometry
@@ -95,6 +96,34 @@ def test_a_reference_beside_the_scene_is_moved_back(
         np.testing.assert_allclose(reference.shift, offset, atol=0.15)
         pixels, _ = reference.read(Window(80, 80, 160, 160), 8)
         assert np.abs(pixels - FINE[:, 80:240, 80:240] / 255).mean() < 0.02
+
+
+@pytest.mark.parametrize("gap", ["corner", "edge"])
+def test_a_reference_with_a_gap_is_judged_by_the_rest(gap: str) -> None:
+    wide = ArraySource(coarse(FINE, 4))
+    here = (slice(None), slice(0, 12), slice(0, 30)) if gap == "corner" else (..., slice(-30, None))
+    moved = np.stack([move(band, (6, -3), order=1, mode="reflect") for band in FINE])
+    other = texture(320, 384, seed=9)
+    moved[here] = other[here] = np.nan
+    with ArrayReference(moved.astype(np.float32), wide, Radiometry.of(wide)) as reference:
+        np.testing.assert_allclose(reference.shift, (1.5, -0.75), atol=0.15)
+        assert reference.was_judged
+        assert reference.shows_the_scene
+    with ArrayReference(other.astype(np.float32), wide, Radiometry.of(wide)) as reference:
+        assert reference.was_judged
+        assert not reference.shows_the_scene
+
+
+def test_a_reference_that_nobody_can_judge_says_so() -> None:
+    sieve = FINE.astype(np.float32)
+    # Two in twelve rows of the scene, so that no square of a size that tells anything is whole.
+    sieve[:, np.arange(320) // 4 % 12 < 2] = np.nan
+    image = coarse(FINE, 4)
+    wide = ArraySource(image)
+    with ArrayReference(sieve, wide, Radiometry.of(wide)) as reference:
+        assert not reference.was_judged
+    with pytest.warns(UserWarning, match="too few connected pixels.*used as it lies"):
+        ultrares.load().upscale(image[:, :48, :48], scale=2, reference=sieve[:, :192, :192])
 
 
 def test_a_reference_too_far_beside_is_refused(scene: ArraySource) -> None:

@@ -58,6 +58,27 @@ def find_shift(windows: Sequence[tuple[Image, Image]]) -> Shift:
     return Shift(rows, cols, moved)
 
 
+def whole_parts(valid: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
+    """The parts of a window (h, w) where all is valid: the window itself, or the largest of its quarters and theirs.
+
+    Parts that show too little are left out; a window that is whole is not.
+    """
+    parts = [(slice(0, valid.shape[0]), slice(0, valid.shape[1]))]
+    if valid.all():
+        return parts
+    sides = valid.shape
+    while min(sides := tuple(side // 2 for side in sides)) >= SMALLEST:
+        parts = [
+            (slice(top, top + sides[0]), slice(left, left + sides[1]))
+            for rows, cols in parts
+            for top in (rows.start, rows.start + sides[0])
+            for left in (cols.start, cols.start + sides[1])
+        ]
+        if whole := [part for part in parts if valid[part].all()]:
+            return whole
+    return []
+
+
 def _shows(scene: Image, reference: Image) -> bool:
     return bool(scene.std() > 1e-6 and reference.std() > 1e-6)
 

@@ -7,6 +7,7 @@ place alone.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -29,7 +30,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window as RasterWindow
 
 from ultrares.errors import ReferenceImageError
-from ultrares.scene.coregistration import Shift, find_shift
+from ultrares.scene.coregistration import Shift, find_shift, whole_parts
 from ultrares.scene.opening import Raster
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.source import ArraySource
@@ -71,6 +72,7 @@ class RasterReference:
             was moved back by.
         correlation: Of the details of both at the scene's resolution; not-a-number where there are none.
         shows_the_scene: Whether nothing speaks against its being of the scene's place.
+        was_judged: Whether it and the scene hold data together on enough pixels to tell, or the scene is too small to.
         weights: What each scene band (row) takes of each reference band.
     """
 
@@ -95,6 +97,7 @@ class RasterReference:
         found, judged = self._register()
         self.shift, self.correlation = (found.rows, found.cols), found.correlation
         self.shows_the_scene = judged < JUDGED or not found.correlation < LEAST_CORRELATION
+        self.was_judged = judged >= JUDGED or math.prod(scene.shape) < JUDGED
         self.weights, self._offsets = self._match()
         self._gross = self._usual_disagreement()
 
@@ -220,17 +223,23 @@ class RasterReference:
             "out, as nothing can be learnt from it"
         )
 
+    @property
+    def hardly_on_the_scene(self) -> str:
+        """The warning about a reference that could not be judged."""
+        return (
+            "the reference and the scene hold data together on too few connected pixels to tell whether it shows the scene "
+            "or lies beside it; it is used as it lies"
+        )
+
     def _register(self) -> tuple[Shift, int]:
         """Find how far the reference lies beside the scene, and undo it; also on how many pixels."""
         self.weights, self._offsets = self._match()
-        pairs = [
-            (
-                scene.mean(axis=0).astype(np.float64),
-                self._matched(pixels).mean(0).astype(np.float64),
+        pairs = []
+        for scene, pixels, both in self._looked_at(REGISTERED):
+            ours, theirs = (
+                image.mean(axis=0).astype(np.float64) for image in (scene, self._matched(pixels))
             )
-            for scene, pixels, both in self._looked_at(REGISTERED)
-            if both.all()
-        ]
+            pairs += [(ours[part], theirs[part]) for part in whole_parts(both)]
         found = find_shift(pairs)
         if max(abs(found.rows), abs(found.cols)) > LARGEST_SHIFT:
             raise ReferenceImageError(
