@@ -607,3 +607,10 @@ def test_check_says_which_band_names_differ(scene: Path, bicubic: Model, tmp_pat
     assert ultrares.check(target, scene).problems == [
         "the band names are none, none, none, but band 1, none, none in the input"
     ]
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_result_without_a_name_is_refused(scene: Path, bicubic: Model, name: str) -> None:
+    for do in (ultrares.upscale_scene, ultrares.plan_scene):
+        with pytest.raises(OutputError, match=r"no name: pass the file to write, ending in \.tif"):
+            do(scene, name, scale=2, model=bicubic)

@@ -29,7 +29,7 @@ from ultrares.scene.check import check as check_files
 from ultrares.scene.choice import Choice
 from ultrares.scene.degrade import degrade as degrade_file
 from ultrares.scene.grid_choice import Wanted
-from ultrares.scene.opening import check_kind, open_raster
+from ultrares.scene.opening import check_kind, check_named, open_raster
 from ultrares.scene.publishing import check_target
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import write_tiles
@@ -279,6 +279,8 @@ def plan_scene(  # noqa: PLR0913 - its keywords are the product's options
     )
     for asked in (options.wanted, options):
         asked.check()
+    if target is not None:
+        check_named(target)
     path = None if target is None else Path(target)
     folder = Path() if path is None else path.parent
     if not folder.is_dir():

@@ -12,7 +12,7 @@ from ultrares.errors import OutputError
 from ultrares.run import Run
 from ultrares.scene.check import SPREAD
 from ultrares.scene.evidence import EVIDENCE, EVIDENCE_IN_WORDS, profile_of_evidence
-from ultrares.scene.opening import FileSink, check_kind, open_sink
+from ultrares.scene.opening import FileSink, check_kind, check_named, open_sink
 from ultrares.scene.profile import SceneProfile
 from ultrares.scene.publishing import check_target, commit_together
 from ultrares.scene.stac_input import asset_path, is_item, item_times
@@ -98,14 +98,16 @@ class Files:
 
     def check(self) -> None:
         """Refuse, before any work, outputs that cannot be written or would replace what is read."""
+        names = {"uncertainty": self.uncertainty, "evidence": self.evidence}
+        written = [path for path in (self.target, *names.values()) if path is not None]
+        for path in written:
+            check_named(path)
         inputs = [path for path in (self.source, self.item, self.reference) if path is not None]
         for output in self.outputs:
             for file in inputs:
                 check_target(file, output, overwrite=self._replaceable(output))
-        names = {"uncertainty": self.uncertainty, "evidence": self.evidence}
-        for path in (self.target, *names.values()):
-            if path is not None:
-                check_kind(path)
+        for path in written:
+            check_kind(path)
         taken = [Path(self.target).resolve()]
         for name, path in names.items():
             if path is None:

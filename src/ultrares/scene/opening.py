@@ -55,6 +55,19 @@ SUFFIXES = (".tif", ".tiff", ".zarr")
 """Endings of the names of results, in any case."""
 
 
+def check_named(target: str | Path) -> None:
+    """Refuse a result without a name, which an empty variable of a shell leads to.
+
+    Raises:
+        OutputError: It has none.
+    """
+    if not Path(target).name:
+        raise OutputError(
+            "the result has no name: pass the file to write, ending in .tif for a cloud-optimised GeoTIFF, or in .zarr "
+            "for a Zarr"
+        )
+
+
 def check_kind(target: str | Path) -> None:
     """Refuse a result whose name promises another format than those that are written.
 
