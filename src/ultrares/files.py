@@ -100,14 +100,14 @@ class Files:
         """Refuse, before any work, outputs that cannot be written or would replace what is read."""
         names = {"uncertainty": self.uncertainty, "evidence": self.evidence}
         written = [path for path in (self.target, *names.values()) if path is not None]
-        for path in written:
-            check_named(path)
+        for file in written:
+            check_named(file)
         inputs = [path for path in (self.source, self.item, self.reference) if path is not None]
         for output in self.outputs:
             for file in inputs:
                 check_target(file, output, overwrite=self._replaceable(output))
-        for path in written:
-            check_kind(path)
+        for file in written:
+            check_kind(file)
         taken = [Path(self.target).resolve()]
         for name, path in names.items():
             if path is None:

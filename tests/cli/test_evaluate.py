@@ -51,7 +51,7 @@ def test_every_option_is_handed_on(run, api):
     api.scores = ONE
     text = (
         "evaluate sr hr --lr lr --metrics psnr,SSIM --sensor mtf:0.3 --peak 1e4 --scale 4 --tile 512 "
-        "--weights w --csv t.csv"
+        "--bands 4,red --weights w --csv t.csv"
     )
     assert run(*text.split()).status == 0
     ((name, arguments, options),) = api.calls
@@ -63,6 +63,7 @@ def test_every_option_is_handed_on(run, api):
         "peak": 1e4,
         "scale": 4.0,
         "tile": 512,
+        "bands": ["4", "red"],
         "weights": Path("w"),
         "csv": Path("t.csv"),
     }

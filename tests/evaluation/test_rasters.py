@@ -79,6 +79,17 @@ def test_alpha_is_validity_and_is_said_to_be(raster: Writer) -> None:
     assert "is marked as alpha" in found.notes[0]
 
 
+def test_a_result_of_some_bands_is_compared_with_those_of_the_truth(raster: Writer) -> None:
+    truth = photograph(4, 40, 50)
+    ours = raster(truth[[2, 0]], "sr.tif")
+    all_bands = raster(truth, "hr.tif")
+    with pytest.raises(RasterError, match="--bands chooses those of the truth"):
+        evaluate(ours, all_bands)
+    scores = evaluate(ours, all_bands, metrics=["mae_dn"], bands=[3, 1])
+    assert scores.values["mae_dn"] == 0
+    assert evaluate(ours, all_bands, metrics=["mae_dn"], bands=[1, 3]).values["mae_dn"] > 1
+
+
 def sparse(path: Path, side: int) -> Path:
     """A raster of which one corner is written; the other blocks take no place on the disk."""
     with rasterio.open(

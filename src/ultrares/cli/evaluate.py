@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ultrares.cli.console import complain, say, say_json
-from ultrares.cli.options import AsJson
+from ultrares.cli.options import AsJson, parse_bands
 from ultrares.cli.start import quick_start
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ def evaluate(  # noqa: PLR0913 - its options are what the figures depend on
     tile: Annotated[
         int | None, typer.Option(help="Side of the tiles that SR was computed in: adds seam.")
     ] = None,
+    bands: Annotated[
+        str | None,
+        typer.Option(metavar="B,B,...", help="Which bands of HR those of SR are, as for degrade."),
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(help="Folder of the weights: adds lpips and niqe; for fid and kid too."),
@@ -80,6 +84,7 @@ def evaluate(  # noqa: PLR0913 - its options are what the figures depend on
             peak=peak,
             scale=scale,
             tile=tile,
+            bands=parse_bands(bands),
             weights=weights,
             csv=csv,
             progress=progress,

@@ -32,6 +32,7 @@ def evaluate(  # noqa: PLR0913 - its keywords are what the figures depend on
     peak: float | None = None,
     scale: float | None = None,
     tile: int | None = None,
+    bands: Sequence[int | str] | None = None,
     weights: str | Path | None = None,
     csv: str | Path | None = None,
     progress: Progress | None = None,
@@ -50,6 +51,8 @@ def evaluate(  # noqa: PLR0913 - its keywords are what the figures depend on
         peak: Largest value the data can take; None is 255 for bytes, else the truth's range.
         scale: Fine pixels per coarse pixel, for ``ergas`` where there is no ``lr``.
         tile: Side of the tiles that the result was computed in; adds ``seam``.
+        bands: Which bands of the truth the result's are, by numbers from 1 or names, as it was degraded with; None for
+            all that are no alpha.
         weights: Folder with the weights of LPIPS and the model of NIQE, and of what FID and KID look with.
         csv: For folders: a table that each image is appended to. A stopped run goes on with it.
         progress: Called with the pixels, or the images, done and their total.
@@ -68,6 +71,7 @@ def evaluate(  # noqa: PLR0913 - its keywords are what the figures depend on
         scale=scale,
         tile=tile,
         tools=read_tools(weights),
+        bands=None if bands is None else tuple(str(band) for band in bands),
     )
     if Path(sr).is_dir() and not is_zarr(sr):
         trios, notes = match(sr, hr, lr)
@@ -111,7 +115,7 @@ def _with_sets(
     failed = {row.name for row in found.rows if row.problem}
     usable = [trio for trio in trios if trio.name not in failed]
     extractor = extractor_from(weights)
-    distances, notes = set_distances(usable, extractor, peak=request.peak)
+    distances, notes = set_distances(usable, extractor, peak=request.peak, bands=request.bands)
     chosen = {key: value for key, value in distances.items() if key.partition("[")[0] in sets}
     words = {"extractor": extractor.name}
     definitions = {key: define(key.partition("[")[0], words) for key in chosen}

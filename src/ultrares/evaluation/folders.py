@@ -187,6 +187,7 @@ def in_words(request: Request) -> str:
         "peak": request.peak,
         "scale": request.scale,
         "tile": request.tile,
+        "bands": None if request.bands is None else "+".join(request.bands),
         "lpips": None if tools.lpips is None else "alexnet",
         "niqe": None if tools.pristine is None else tools.pristine.name,
     }

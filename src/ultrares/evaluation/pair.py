@@ -115,7 +115,7 @@ def check_same_bands(one: Named, other: Named) -> None:
     if one.bands != other.bands:
         raise RasterError(
             f"{one.name} has {one.bands} bands and {other.name} has {other.bands}: pass the same "
-            "bands of both (alpha does not count)"
+            "bands of both (alpha does not count; --bands chooses those of the truth)"
         )
 
 

@@ -20,6 +20,7 @@ from ultrares.metrics.patch import SIDE, patches
 from ultrares.metrics.scores import Scores
 from ultrares.metrics.setting import Setting, levels
 from ultrares.metrics.suite import CONSISTENCY, Suite
+from ultrares.scene.choice import Choice
 from ultrares.scene.opening import open_raster
 from ultrares.scene.windows import tiles, whole
 from ultrares.sensor.models import Box, SensorModel, parse_sensor
@@ -58,7 +59,7 @@ def evaluate_rasters(
     """
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE))
-        ours, true = (_opened(path, stack) for path in (estimate, truth))
+        ours, true = _opened(estimate, stack), _opened(truth, stack, request.bands)
         pair = RasterPair(ours, true)
         below = None
         if coarse is not None:
@@ -90,9 +91,9 @@ def evaluate_rasters(
     return replace(scores, notes=(*scores.notes, *pair.notes))
 
 
-def _opened(path: str | Path, stack: ExitStack) -> Named:
-    """A raster that the stack closes."""
-    raster = open_raster(path)
+def _opened(path: str | Path, stack: ExitStack, bands: tuple[str, ...] | None = None) -> Named:
+    """A raster, or some bands of it, that the stack closes."""
+    raster = open_raster(path, choice=Choice(bands=bands))
     stack.enter_context(raster)
     return Named(str(path), raster)
 

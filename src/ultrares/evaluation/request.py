@@ -18,6 +18,7 @@ class Request:
         scale: Fine pixels per coarse pixel; known from the coarse raster if there is one.
         tile: Side of the tiles that the result was computed in.
         tools: Networks and models.
+        bands: Which bands of the truth the result's are, by numbers or names; None for all that are no alpha.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -26,3 +27,4 @@ class Request:
     scale: float | None = None
     tile: int | None = None
     tools: Tools = field(default_factory=Tools)
+    bands: tuple[str, ...] | None = None

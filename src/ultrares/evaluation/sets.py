@@ -15,12 +15,17 @@ from ultrares.metrics.frechet import Features, fid
 from ultrares.metrics.kernel_distance import kid
 from ultrares.metrics.patch import WIDE_SIDE
 from ultrares.metrics.setting import levels
+from ultrares.scene.choice import Choice
 from ultrares.scene.opening import open_raster
 from ultrares.scene.windows import tiles, whole
 
 
 def set_distances(
-    trios: Sequence[Trio], extractor: FeatureExtractor, *, peak: float | None = None
+    trios: Sequence[Trio],
+    extractor: FeatureExtractor,
+    *,
+    peak: float | None = None,
+    bands: tuple[str, ...] | None = None,
 ) -> tuple[dict[str, float], list[str]]:
     """Fréchet and kernel distance of the results from the truths.
 
@@ -31,6 +36,7 @@ def set_distances(
         trios: The images.
         extractor: Turns an image into features.
         peak: Largest value the data can take; None is 255 for bytes, else the truth's range.
+        bands: Which bands of the truths the results' are; None for all.
 
     Returns:
         The distances, their names with that of the extractor, and what a reader of them should know.
@@ -42,7 +48,7 @@ def set_distances(
     ours: list[Features] = []
     true: list[Features] = []
     for trio in trios:
-        for one, other in _features(trio.estimate, trio.truth, extractor, peak):
+        for one, other in _features(trio.estimate, trio.truth, extractor, peak, bands):
             ours.append(one)
             true.append(other)
     if len(ours) < 2:
@@ -65,9 +71,13 @@ def set_distances(
 
 
 def _features(
-    estimate: Path, truth: Path, extractor: FeatureExtractor, peak: float | None
+    estimate: Path,
+    truth: Path,
+    extractor: FeatureExtractor,
+    peak: float | None,
+    bands: tuple[str, ...] | None,
 ) -> Iterator[tuple[Features, Features]]:
-    with open_raster(estimate) as one, open_raster(truth) as other:
+    with open_raster(estimate) as one, open_raster(truth, choice=Choice(bands=bands)) as other:
         pair = RasterPair(Named(str(estimate), one), Named(str(truth), other))
         if pair.bands < 3:
             raise InputError(
