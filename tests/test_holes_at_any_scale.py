@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 import ultrares
-from tests.scene.conftest import Writer
+from tests.scene.conftest import UTM, Writer
 from ultrares import Model
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "data" / "olinda.tif"
@@ -68,3 +68,19 @@ def test_a_part_passes_the_check_and_says_how_far_its_edges_are(
         part.write(pixels)
         part.update_tags(**told)
     assert "differs from its input pixel" in " ".join(ultrares.check(spoilt, SAMPLE).problems)
+
+
+@pytest.mark.parametrize("scale", [1.3, 1.5, 2.5])
+@pytest.mark.parametrize("part", [(0, 29), (1, 29), (1, 30), (0, 1), (29, 30), (5, 20)])
+def test_parts_that_end_near_the_scene_s_edge_pass_the_check(
+    raster: Writer, bicubic: Model, part: tuple[int, int], scale: float
+) -> None:
+    pixels = np.random.default_rng(3).integers(29_000, 31_000, (1, 30, 30)).astype(np.uint16)
+    scene = raster(pixels)
+    first, last = part
+    left, top = UTM * (first, first)
+    right, bottom = UTM * (last, last)
+    target = scene.with_name("part.tif")
+    bounds = (left, bottom, right, top)
+    ultrares.upscale_scene(scene, target, scale=scale, aoi=bounds, model=bicubic)
+    assert ultrares.check(target, scene).problems == []

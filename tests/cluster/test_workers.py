@@ -172,6 +172,7 @@ def finer(raster: Writer) -> Path:
     return raster(array, "finer.tif", nodata=0, transform=UTM @ UTM.scale(0.25))
 
 
+@pytest.mark.filterwarnings("ignore:the reference and the scene hold data together")
 def test_a_reference_reaches_the_workers(cluster, upscale, guided_folder, finer):
     options = {"model": guided_folder, "scale": 4, "reference": finer, "tile": 48, "aoi": AREA}
     alone = upscale("alone", **options)
@@ -179,6 +180,7 @@ def test_a_reference_reaches_the_workers(cluster, upscale, guided_folder, finer)
     assert upscale("plain", **(options | {"reference": None})) != alone
 
 
+@pytest.mark.filterwarnings("ignore:the reference and the scene hold data together")
 def test_a_reference_reaches_workers_of_this_machine(upscale, guided_folder, finer, monkeypatch):
     options = {"model": guided_folder, "scale": 2, "tile": 48, "aoi": AREA}
     alone = upscale("alone", reference=finer, **options)

@@ -103,3 +103,19 @@ def test_means_of_an_image_at_both_ends_of_the_range_are_found_again(scale: floa
     assert 0 <= found.min() <= found.max() <= 255
     # Half a digital number is what rounding may take; a plain iteration was 2.0 off after as many steps at x1.5.
     assert np.abs(means.of(found) - means.of(truth)).max() < 0.25
+
+
+@pytest.mark.parametrize("scale", [1.2, 1.3, 1.4, 3.7])
+@pytest.mark.parametrize(("middle", "limit"), [(5, 16), (250, 16)])
+def test_what_cannot_be_kept_is_missed_by_little(scale: float, middle: float, limit: float) -> None:
+    """Noise at an end of the range has no finer image with all its means at the smallest of these scales."""
+    rng = np.random.default_rng(1)
+    scene, size = 60, round(60 * scale)
+    share = shares(edges_of(scene, size), 0, scene)
+    means = AreaMeans(share, share, np.ones((size, size), bool))
+    truth = np.rint(rng.normal(middle, 8, (scene, scene))).clip(0, 255)
+    nearest = np.arange(size) * scene // size
+    found = project_areas(
+        truth[np.ix_(nearest, nearest)], truth, means, plan(scene / size, scene / size), 0, 255
+    )
+    assert np.abs(means.of(found) - truth).max() < limit

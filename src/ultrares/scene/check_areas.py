@@ -94,8 +94,8 @@ def compare_areas(fine: Raster, coarse: Raster, grid: TargetGrid) -> AreaFinding
         col_shares = shares(cols, part.col, part.width)
         # Where the product ends inside the scene, pixels reach beyond it that only the whole is held to.
         held = np.outer(
-            _held(row_shares, part.row, coarse.shape.height),
-            _held(col_shares, part.col, coarse.shape.width),
+            _held(row_shares, part.row, grid.rows, coarse.shape.height),
+            _held(col_shares, part.col, grid.cols, coarse.shape.width),
         )
         for band in lit:
             usable = valid[band] & held
@@ -111,10 +111,13 @@ def compare_areas(fine: Raster, coarse: Raster, grid: TargetGrid) -> AreaFinding
     return found
 
 
-def _held(covered: NDArray[np.float64], first: int, length: int) -> NDArray[np.bool_]:
-    """Which scene pixels along an axis output pixels cover whole (by their shares), and those at the scene's ends."""
+def _held(covered: NDArray[np.float64], first: int, axis: Axis, length: int) -> NDArray[np.bool_]:
+    """Which scene pixels along an axis output pixels cover whole (by their shares), or end in as the scene does."""
     number = first + np.arange(len(covered))
-    return (covered.sum(axis=1) > 1 - SNAP) | (number == 0) | (number == length - 1)
+    end = axis.start + axis.size * axis.pitch
+    begins = (number == 0) & (round(axis.start) <= 0) & (end > 1 - SNAP)
+    ends = (number == length - 1) & (round(end) >= length) & (axis.start < length - 1 + SNAP)
+    return (covered.sum(axis=1) > 1 - SNAP) | begins | ends
 
 
 def limit_of_areas(dtype: np.dtype, found: AreaFindings) -> float:

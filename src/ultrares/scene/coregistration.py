@@ -66,17 +66,32 @@ def whole_parts(valid: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
     parts = [(slice(0, valid.shape[0]), slice(0, valid.shape[1]))]
     if valid.all():
         return parts
-    sides = valid.shape
-    while min(sides := tuple(side // 2 for side in sides)) >= SMALLEST:
+    while True:
+        # A long window is halved along its length first.
+        sides = [part.stop - part.start for part in parts[0]]
+        halved = [side // 2 if side == max(sides) else side for side in sides]
+        if min(halved) < SMALLEST:
+            return []
         parts = [
-            (slice(top, top + sides[0]), slice(left, left + sides[1]))
+            (slice(top, top + halved[0]), slice(left, left + halved[1]))
             for rows, cols in parts
-            for top in (rows.start, rows.start + sides[0])
-            for left in (cols.start, cols.start + sides[1])
+            for top in range(rows.start, rows.stop - halved[0] + 1, halved[0])
+            for left in range(cols.start, cols.stop - halved[1] + 1, halved[1])
         ]
         if whole := [part for part in parts if valid[part].all()]:
             return whole
-    return []
+
+
+def large_enough(windows: Sequence[tuple[Image, Image]], pixels: int) -> list[tuple[Image, Image]]:
+    """The largest windows, of which all of one size have a vote, and smaller ones only until so many pixels are seen."""
+    kept: list[tuple[Image, Image]] = []
+    by_size = sorted(windows, key=lambda pair: -pair[0].size)
+    for pair in by_size:
+        seen = sum(each[0].size for each in kept)
+        if kept and seen >= pixels and 4 * pair[0].size <= kept[0][0].size:
+            break
+        kept.append(pair)
+    return kept
 
 
 def _shows(scene: Image, reference: Image) -> bool:

@@ -30,7 +30,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window as RasterWindow
 
 from ultrares.errors import ReferenceImageError
-from ultrares.scene.coregistration import Shift, find_shift, whole_parts
+from ultrares.scene.coregistration import Shift, find_shift, large_enough, whole_parts
 from ultrares.scene.opening import Raster
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.source import ArraySource
@@ -240,6 +240,7 @@ class RasterReference:
                 image.mean(axis=0).astype(np.float64) for image in (scene, self._matched(pixels))
             )
             pairs += [(ours[part], theirs[part]) for part in whole_parts(both)]
+        pairs = large_enough(pairs, JUDGED)
         found = find_shift(pairs)
         if max(abs(found.rows), abs(found.cols)) > LARGEST_SHIFT:
             raise ReferenceImageError(

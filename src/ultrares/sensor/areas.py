@@ -19,11 +19,12 @@ PRECISION = 1e-5
 """What is left of a difference of means, where the range of the type does not stand in its way."""
 
 MOST_STEPS = 48
-CLIPPED_STEPS = 40
-"""Further steps where that left the range of the type, each held to it."""
+DUAL_STEPS, EVEN_STEPS = 40, 8
+"""Further steps where that left the range of the type: to where all means are kept, and then to where those that cannot
+be miss as little as their neighbours."""
 
 CAREFUL_STEPS = 16
-"""The first of these, after which those that are left have few neighbours that are."""
+"""The first of the dual's, after which those that are left have few neighbours that are."""
 
 LEAST_ROOM, LEAST_ROOM_LATER = 0.1, 0.03
 """Share of a scene pixel's output pixels that can still change, below which they are not pushed harder."""
@@ -44,7 +45,7 @@ class Plan:
     @property
     def reach(self) -> int:
         """Scene pixels around a pixel that its result depends on."""
-        return self.steps + CLIPPED_STEPS
+        return self.steps + DUAL_STEPS + EVEN_STEPS
 
 
 def plan(row_pitch: float, col_pitch: float) -> Plan:
@@ -144,7 +145,7 @@ def _held_to_range(
     multipliers = ahead = np.zeros_like(coarse)
     pace = np.ones_like(coarse)
     held = fine.clip(low, high)
-    for step in range(CLIPPED_STEPS):
+    for step in range(DUAL_STEPS):
         free = ((held > low) & (held < high)).astype(np.float64)
         room = np.nan_to_num(means.of(free))
         least = LEAST_ROOM if step < CAREFUL_STEPS else LEAST_ROOM_LATER
@@ -154,6 +155,15 @@ def _held_to_range(
         ahead = risen + (pace - 1) / following * (risen - multipliers)
         multipliers, pace = risen, following
         held = (fine + means.back(ahead)).clip(low, high)
+    # Multipliers of neighbours that cannot both be kept rise without end. Steps without a memory even out what they leave.
+    for _ in range(EVEN_STEPS):
+        missing = _missing(held, coarse, means, usable)
+        with np.errstate(invalid="ignore"):
+            below, above = (side.astype(np.float64) for side in (held < high, held > low))
+            room = np.where(missing > 0, means.of(below), means.of(above))
+        held = (held + means.back(missing / np.where(room > LEAST_ROOM, room, LEAST_ROOM))).clip(
+            low, high
+        )
     return held
 
 
