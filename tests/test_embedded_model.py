@@ -132,7 +132,8 @@ def test_each_level_has_a_condition_of_its_own_unless_one_is_reused(
 @needs_shared_data
 def test_a_reference_brought_to_the_scene_s_date_is_worth_more() -> None:
     model, gains = ultrares.load(), []
-    assert model.without_fusion().name == model.name
+    for left in (model.without_fusion(), model.without_fusion().with_parts("proposed")):
+        assert all(solver.parts.fusion is None for solver in left._configuration.solvers)  # type: ignore[attr-defined]
     for site in SITES:
         truth, reference = _tile(2020, site), _tile(2018, site)
         coarse = Bicubic().degrade(torch.from_numpy(truth)[None].float(), 16)[0].round().byte()

@@ -180,18 +180,12 @@ class Model:
         Raises:
             OptionError: The model brings no reference to the scene's date.
         """
-        solvers = [
-            solver.without_fusion() if isinstance(solver, CSPWaveDiffUR) else solver
-            for solver in self._configuration.solvers
-        ]
-        if not any(
-            isinstance(solver, CSPWaveDiffUR) and solver.parts.fusion
-            for solver in self._configuration.solvers
-        ):
+        solvers = self._configuration.solvers
+        csp = [solver for solver in solvers if isinstance(solver, CSPWaveDiffUR)]
+        if not any(solver.parts.fusion for solver in csp):
             raise OptionError(f"model {self.name!r} fuses no references")
-        return self._configured(
-            replace(self._configuration, solvers=tuple(solvers)), "raw references"
-        )
+        raw = tuple(solver.without_fusion() if solver in csp else solver for solver in solvers)
+        return self._configured(replace(self._configuration, solvers=raw), "raw references")
 
     def _configured(self, made: Configuration, words: str) -> Model:
         """The same weights, configured otherwise, which ``words`` keep from being taken for this model."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ultrares.scene.coregistration import SMALLEST, whole_parts
+from ultrares.scene.coregistration import SMALLEST, large_enough, whole_parts
 
 
 def test_a_whole_window_is_one_part_however_small() -> None:
@@ -37,3 +37,20 @@ def test_nothing_is_left_of_a_sieve() -> None:
     valid = np.ones((256, 256), bool)
     valid[::20] = False
     assert whole_parts(valid) == []
+
+
+def test_a_long_window_is_halved_along_its_length() -> None:
+    valid = np.ones((300, 60), bool)
+    valid[10, 10] = False
+    assert whole_parts(valid) == [(slice(150, 300), slice(0, 60))]
+
+
+def test_small_windows_vote_only_where_large_ones_say_too_little() -> None:
+    def window(side: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((side, side)), np.zeros((side, side))
+
+    large, half, small = window(256), window(200), window(32)
+    assert large_enough([small, large, half], 1024) == [large, half]
+    assert large_enough([small, small], 4096) == [small, small]
+    assert large_enough([small, large], 256 * 256 + 1) == [large, small]
+    assert large_enough([], 1024) == []

@@ -111,7 +111,9 @@ class _Later(ModuleType):
 def _known(name: str) -> ModuleType | None:
     """A module, or what stands in for it, as others see it."""
     home, _, last = name.rpartition(".")
-    return sys.modules.get(name) or vars(sys.modules.get(home, sys)).get(last)
+    if name in sys.modules or home not in sys.modules:
+        return sys.modules.get(name)
+    return vars(sys.modules[home]).get(last)
 
 
 def _forget(name: str) -> None:

@@ -88,7 +88,9 @@ class CSPWaveDiffUR(WaveDiffUR):
 
     def without_fusion(self) -> CSPWaveDiffUR:
         """The same solver, whose conditions are made of references as they were taken."""
-        return self._switched(replace(self.parts, fusion=None))
+        switched = self._switched(replace(self.parts, fusion=None))
+        switched.available = replace(self.available, fusion=None)
+        return switched
 
     def _switched(self, parts: CrossScale) -> CSPWaveDiffUR:
         switched = CSPWaveDiffUR(self.backbone, parts, self.prior, device=self.device)

@@ -112,7 +112,7 @@ def compare_areas(fine: Raster, coarse: Raster, grid: TargetGrid) -> AreaFinding
 
 
 def _held(covered: NDArray[np.float64], first: int, axis: Axis, length: int) -> NDArray[np.bool_]:
-    """Which scene pixels along an axis output pixels cover whole (by their shares), or end in as the scene does."""
+    """Which scene pixels along an axis a product is held to: those it covers whole, and the scene's last where it ends with it."""
     number = first + np.arange(len(covered))
     end = axis.start + axis.size * axis.pitch
     begins = (number == 0) & (round(axis.start) <= 0) & (end > 1 - SNAP)

@@ -59,7 +59,7 @@ def find_shift(windows: Sequence[tuple[Image, Image]]) -> Shift:
 
 
 def whole_parts(valid: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
-    """The parts of a window (h, w) where all is valid: the window itself, or the largest of its quarters and theirs.
+    """The parts of a window (h, w) where all is valid: the window itself, or the largest of its halves, quarters and so on.
 
     Parts that show too little are left out; a window that is whole is not.
     """
@@ -83,14 +83,16 @@ def whole_parts(valid: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
 
 
 def large_enough(windows: Sequence[tuple[Image, Image]], pixels: int) -> list[tuple[Image, Image]]:
-    """The largest windows, of which all of one size have a vote, and smaller ones only until so many pixels are seen."""
+    """The windows without those of a quarter of the largest or less, unless so many pixels are not seen without them."""
     kept: list[tuple[Image, Image]] = []
-    by_size = sorted(windows, key=lambda pair: -pair[0].size)
-    for pair in by_size:
-        seen = sum(each[0].size for each in kept)
-        if kept and seen >= pixels and 4 * pair[0].size <= kept[0][0].size:
+    seen = largest = 0
+    for pair in sorted(windows, key=lambda pair: -pair[0].size):
+        size = pair[0].size
+        # Each window has one vote, and a small one is easily wrong.
+        if seen >= pixels and 4 * size <= largest:
             break
         kept.append(pair)
+        seen, largest = seen + size, max(largest, size)
     return kept
 
 
