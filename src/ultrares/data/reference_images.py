@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ultrares.scene.coregistration import find_shift
 from ultrares.scene.spectral_match import spectral_match
+
+FARTHEST = 4.0
+"""Pixels beyond which two dates of a place are not believed to lie beside each other."""
+
+BETTER = 0.002
+"""How much moving one of them must raise the correlation of their details: whole tiles tell a tenth of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class ReferenceMixture:
         simulated: Share made from the truth itself, spoilt by a blur, a shift, and another place's detail,
             so that references are met that agree better with the scene than the real ones at hand.
         jitter: Largest exponent of two of a change in contrast (gamma).
+        registered: Whether real ones are moved onto the truth by parts of a pixel, as inference moves them onto its scene.
+        registration_error: Standard deviation of what that leaves, in pixels of the result.
     """
 
     offered: float = 0.5
@@ -37,6 +46,8 @@ class ReferenceMixture:
     shifted: float = 0.2
     simulated: float = 0.3
     jitter: float = 0.35
+    registered: bool = False
+    registration_error: float = 0.0
 
 
 class ReferenceImages:
@@ -62,6 +73,7 @@ class ReferenceImages:
             tile: [other for other in group if other != tile] for group in places for tile in group
         }
         self.paired = np.array(sorted(self._others))
+        self._beside: dict[tuple[int, int], tuple[float, float]] = {}
 
     def draw(
         self, rng: np.random.Generator, octave: int, tile: int, *, simulated: bool, changed: int = 0
@@ -102,7 +114,23 @@ class ReferenceImages:
                 np.arange(len(self._truth[octave])), [tile, *self._others[tile]]
             )
             other = int(rng.choice(elsewhere)) if len(elsewhere) else other
-        return self._tile(octave, other)
+        image = self._tile(octave, other)
+        if not self._mixture.registered:
+            return image
+        error = rng.normal(0, self._mixture.registration_error, 2)
+        beside = self._shift(tile, other) if other in self._others[tile] else (0.0, 0.0)
+        return _moved(
+            image, *(part / 2**octave + left for part, left in zip(beside, error, strict=True))
+        )
+
+    def _shift(self, tile: int, other: int) -> tuple[float, float]:
+        """How far the content of another date lies below and to the right of a tile's, in pixels of the tiles."""
+        if (tile, other) not in self._beside:
+            pair = [self._truth[0][each].mean(axis=0, dtype=np.float64) for each in (tile, other)]
+            found = find_shift([(pair[0], pair[1])], gain=BETTER, least=0.0)
+            near = max(abs(found.rows), abs(found.cols)) <= FARTHEST
+            self._beside[tile, other] = (found.rows, found.cols) if near else (0.0, 0.0)
+        return self._beside[tile, other]
 
     def _simulated(self, rng: np.random.Generator, octave: int, tile: int) -> Tensor:
         """The place itself, blurred, shifted by parts of a pixel, with some detail of another place."""
@@ -142,6 +170,22 @@ def _gaussian(std: float, centre: float) -> Tensor:
     """Weights at -4 to 4 of a Gaussian about ``centre``."""
     weights = torch.exp(-0.5 * ((torch.arange(-4, 5) - centre) / std) ** 2)
     return weights / weights.sum()
+
+
+def _moved(image: Tensor, rows: float, cols: float) -> Tensor:
+    """An image (C, H, W) read further down and to the right by parts of a pixel, by cubic convolution."""
+    steps = round(rows), round(cols)
+    image = image.roll((-steps[0], -steps[1]), dims=(1, 2))
+    kernels = (_cubic(place - step) for place, step in zip((rows, cols), steps, strict=True))
+    return _separably(image, *kernels).clamp(0, 1)
+
+
+def _cubic(place: float) -> Tensor:
+    """Weights at -4 to 4 of Keys' kernel about ``place``, half a pixel from the middle at most."""
+    away = (torch.arange(-4, 5) - place).abs()
+    near = 1.5 * away**3 - 2.5 * away**2 + 1
+    far = -0.5 * away**3 + 2.5 * away**2 - 4 * away + 2
+    return torch.where(away < 1, near, torch.where(away < 2, far, torch.zeros_like(away))).float()
 
 
 def _separably(image: Tensor, rows: Tensor, cols: Tensor) -> Tensor:

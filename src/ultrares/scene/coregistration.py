@@ -36,11 +36,18 @@ class Shift(NamedTuple):
     correlation: float
 
 
-def find_shift(windows: Sequence[tuple[Image, Image]]) -> Shift:
+def find_shift(
+    windows: Sequence[tuple[Image, Image]], *, gain: float = GAIN, least: float = LEAST_SHIFT
+) -> Shift:
     """Estimate the shift of a reference from windows (scene, reference), each (h, w).
 
     The median of what the windows say, where they agree and undoing it makes details agree better; else
     no shift.
+
+    Args:
+        windows: Scene and reference, on one grid.
+        gain: How much undoing a shift must raise the correlation of details.
+        least: What is too little to matter, in pixels.
     """
     usable = [pair for pair in windows if min(pair[0].shape) >= SMALLEST and _shows(*pair)]
     if not usable:
@@ -49,11 +56,11 @@ def find_shift(windows: Sequence[tuple[Image, Image]]) -> Shift:
     middle = np.median(found, axis=0)
     still = _mean_correlation(usable, (0.0, 0.0))
     agree = np.median(np.abs(found - middle), axis=0).max() <= AGREEMENT
-    if not agree or np.abs(middle).max() < LEAST_SHIFT:
+    if not agree or np.abs(middle).max() < least:
         return Shift(0.0, 0.0, still)
     rows, cols = (float(value) for value in middle)
     moved = _mean_correlation(usable, (rows, cols))
-    if moved < max(still + GAIN, LEAST_CORRELATION):
+    if moved < max(still + gain, LEAST_CORRELATION):
         return Shift(0.0, 0.0, still)
     return Shift(rows, cols, moved)
 

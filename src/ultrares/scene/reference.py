@@ -31,6 +31,8 @@ from rasterio.windows import Window as RasterWindow
 
 from ultrares.errors import ReferenceImageError
 from ultrares.scene.coregistration import Shift, find_shift, large_enough, whole_parts
+from ultrares.scene.displaced import REACH, displaced
+from ultrares.scene.local_shifts import LocalShifts, Look
 from ultrares.scene.opening import Raster
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.source import ArraySource
@@ -51,6 +53,12 @@ LEAST_CORRELATION, JUDGED = 0.15, 1024
 """Correlation of details below which a reference shows another place, and scene pixels that it takes to tell. Of 46 places
 of the training city, the same two years before had .33 or more at x2 to x8, and another one .17 or less."""
 
+ALIKE = 0.3
+"""Correlation of details from which parts of a pixel that the reference lies beside the scene are looked for."""
+
+FINER = 4
+"""Pixels per scene pixel, along one side, that they are looked for in."""
+
 GROSS, LEAST_GROSS = 4.0, 0.08
 """Disagreement that counts as change: so many robust standard deviations, and at least this share of the
 scene's range. Clouds and new buildings exceed it, seasons do not."""
@@ -68,8 +76,8 @@ class RasterReference:
 
     Attributes:
         factor: Reference pixels per scene pixel, along one side.
-        shift: Rows and columns, in scene pixels, that its content was found to lie beside the scene's and
-            was moved back by.
+        shift: Rows and columns, in scene pixels, that its content was found to lie beside the scene's on the whole and
+            was moved back by; places differ from it by parts of the reference's pixels.
         correlation: Of the details of both at the scene's resolution; not-a-number where there are none.
         shows_the_scene: Whether nothing speaks against its being of the scene's place.
         was_judged: Whether it and the scene hold data together on enough pixels to tell, or the scene is too small to.
@@ -88,6 +96,7 @@ class RasterReference:
         self._views: dict[int, WarpedVRT] = {}
         self._stack = ExitStack()
         self._moved: tuple[float, float] = (0.0, 0.0)
+        self._beside: LocalShifts | None = None
         self.factor = _finer(dataset, grid, scene.shape)
         if self.factor <= 1:
             raise ReferenceImageError(
@@ -95,11 +104,15 @@ class RasterReference:
                 f"{1 / self.factor:.3g} times as large; pass a finer image, or none"
             )
         found, judged = self._register()
-        self.shift, self.correlation = (found.rows, found.cols), found.correlation
+        self.correlation = found.correlation
         self.shows_the_scene = judged < JUDGED or not found.correlation < LEAST_CORRELATION
         self.was_judged = judged >= JUDGED or math.prod(scene.shape) < JUDGED
         self.weights, self._offsets = self._match()
         self._gross = self._usual_disagreement()
+        if self.shows_the_scene and self.correlation >= ALIKE:
+            self._beside = LocalShifts(self._look, scene.shape, self.factor)
+        usual = (0.0, 0.0) if self._beside is None else self._beside.usual
+        self.shift = found.rows + usual[0], found.cols + usual[1]
 
     def __enter__(self) -> Self:
         return self
@@ -134,7 +147,7 @@ class RasterReference:
             Pixels matched to the scene's lit bands and normalised as the scene is, (L, h, w), and where
             they can be believed, (h, w).
         """
-        pixels, valid = self._warped(window, factor)
+        pixels, valid = self._in_place(window, factor)
         first = Window(window.row // factor, window.col // factor, 1, 1)
         bottom = -(-(window.row + window.height) // factor)
         right = -(-(window.col + window.width) // factor)
@@ -152,6 +165,46 @@ class RasterReference:
             for weight, plane in zip(row, pixels, strict=True):
                 result[band] += np.float32(weight) * plane
         return result
+
+    def _in_place(
+        self, window: Window, factor: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """The reference's own bands where they belong, to parts of their pixels."""
+        if self._beside is None:
+            return self._warped(window, factor)
+        return self._displaced(window, factor, self._beside.at(window, factor))
+
+    def _displaced(
+        self, window: Window, factor: int, displacement: Floats
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        around = math.ceil(np.abs(displacement).max()) + REACH
+        wide = window.padded(around).clipped(Shape(*(factor * side for side in self._scene.shape)))
+        corner = window.row - wide.row, window.col - wide.col
+        return displaced(*self._warped(wide, factor), corner, displacement)
+
+    def _look(self, window: Window, beside: tuple[float, float]) -> Look:
+        """What a window of the scene shows where it and the reference are valid, to tell by how much they differ in place."""
+        array, valid = self._scene.read(window)
+        lit = self._radiometry.lit
+        unit = self._radiometry.normalise(array, valid)[0].numpy()
+        # One more on each side, for gradients.
+        wide = window.padded(1).clipped(self._scene.shape)
+        fine = Window(*(FINER * each for each in wide))
+        displacement = np.broadcast_to(
+            np.multiply(beside, FINER)[:, None, None], (2, fine.height, fine.width)
+        )
+        pixels, there = self._displaced(fine, FINER, displacement)
+        matched = self._matched(pixels).astype(np.float64)
+        top, left = window.row - wide.row, window.col - wide.col
+        inner = (..., slice(top, top + window.height), slice(left, left + window.width))
+        slopes = [FINER * np.gradient(matched, axis=axis) for axis in (1, 2)]
+        reference, down, right = (_reduced(image)[inner] for image in (matched, *slopes))
+        both = (_reduced(there[None].astype(np.float64)) == 1)[0][inner] & valid[lit].all(axis=0)
+        return Look(
+            unit[:, both].astype(np.float64),
+            reference[:, both],
+            np.stack([down[:, both], right[:, both]]),
+        )
 
     def _warped(self, window: Window, factor: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """The reference's own bands, zero where missing, and where none is."""
@@ -269,7 +322,7 @@ class RasterReference:
         lit = self._radiometry.lit
         with np.errstate(invalid="ignore"):
             unit = self._radiometry.normalise(array, valid)[0].numpy()
-        pixels, there = self._warped(wide, 1)
+        pixels, there = self._in_place(wide, 1)
         off = np.abs(unit - self._matched(pixels)).max(axis=0) > self._gross
         off &= there & valid[lit].all(axis=0)
         grown = np.pad(off, 2)
@@ -400,6 +453,13 @@ def _finer(dataset: DatasetReader, grid: tuple[Affine, CRS], shape: Shape) -> fl
     (x, y), (right_x, right_y), (down_x, down_y) = (~dataset.transform @ point for point in there)
     area = (right_x - x) * (down_y - y) - (right_y - y) * (down_x - x)
     return float(abs(area) ** 0.5)
+
+
+def _reduced(image: Floats) -> Floats:
+    """Means over pixels of the scene, of an image (C, h, w) with ``FINER`` times as many along a side."""
+    bands, height, width = image.shape
+    blocks = image.reshape(bands, height // FINER, FINER, width // FINER, FINER)
+    return np.asarray(blocks.mean(axis=(2, 4)), dtype=np.float64)
 
 
 def _has_alpha(dataset: DatasetReader | WarpedVRT) -> bool:

@@ -44,6 +44,8 @@ def fusion_sampler(tiles: Tiles, settings: FusionData) -> FusionPairSampler:
             shifted=given.shifted,
             simulated=given.simulated,
             jitter=given.jitter,
+            registered=given.registered,
+            registration_error=given.registration_error,
         ),
     )
 

@@ -131,6 +131,8 @@ def reference_sampler(tiles: Tiles, settings: DataSection) -> ReferencePairSampl
             shifted=given.shifted,
             simulated=given.simulated,
             jitter=given.jitter,
+            registered=given.registered,
+            registration_error=given.registration_error,
         )
     return ReferencePairSampler(
         tiles.pixels,

@@ -44,6 +44,10 @@ class DatesSection(Section):
     """Share made from the truth itself, blurred, shifted and mixed with another place's detail."""
     jitter: Part = 0.35
     """Largest change in contrast, as an exponent of two of a gamma."""
+    registered: bool = False
+    """Whether real references are moved onto the truth by parts of a pixel, as upscaling moves them onto its scene."""
+    registration_error: Annotated[float, Field(ge=0, le=4)] = 0.0
+    """Standard deviation of what that leaves, in pixels of the result."""
 
     @field_validator("places")
     @classmethod
