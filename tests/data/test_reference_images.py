@@ -27,7 +27,7 @@ def images(offset: tuple[float, float], mixture: ReferenceMixture) -> ReferenceI
 
 
 def error(pairs: ReferenceImages, octave: int, tile: int) -> float:
-    image = pairs.draw(np.random.default_rng(0), octave, tile, simulated=False)
+    image = pairs.draw(np.random.default_rng(0), octave, tile, simulated=False).image
     return float((image - pairs._tile(octave, tile))[INNER].square().mean().sqrt())
 
 
@@ -45,7 +45,7 @@ def test_dates_are_registered_to_each_other_at_every_octave(
 def test_what_is_too_far_beside_is_left_there() -> None:
     offset = (9.0, 0.0)
     beside, registered = (
-        images(offset, mixture).draw(np.random.default_rng(0), 0, 0, simulated=False)
+        images(offset, mixture).draw(np.random.default_rng(0), 0, 0, simulated=False).image
         for mixture in (CLEAN, replace(CLEAN, registered=True))
     )
     torch.testing.assert_close(registered, beside, atol=1e-6, rtol=0)
@@ -59,7 +59,8 @@ def test_the_error_of_registration_is_as_large_as_asked() -> None:
     )
     rng = np.random.default_rng(2)
     shifts = [
-        float(255 * pairs.draw(rng, 0, 0, simulated=False)[0, 128, 128]) - 128 for _ in range(200)
+        float(255 * pairs.draw(rng, 0, 0, simulated=False).image[0, 128, 128]) - 128
+        for _ in range(200)
     ]
     assert abs(np.mean(shifts)) < 0.12
     assert 0.43 < np.std(shifts) < 0.57

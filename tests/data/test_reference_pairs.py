@@ -58,14 +58,14 @@ def test_a_reference_lies_on_the_target_and_is_matched_to_it(octave: int) -> Non
         assert (Box().degrade(pair.target, 2) - pair.image).abs().max() < 1e-2
 
 
-@pytest.mark.parametrize(("octave", "depth"), [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1)])
+@pytest.mark.parametrize(("octave", "depth"), [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (2, 1)])
 def test_each_level_of_a_cascade_is_shown_the_reference_at_its_size(
     octave: int, depth: int
 ) -> None:
     crops = replace(
         CROPS,
         octaves=tuple(float(octave == i) for i in range(4)),
-        depths=tuple(float(depth == i) for i in range(3)),
+        depths=tuple(float(depth == i) for i in range(4)),
     )
     seen: list[tuple[int, float]] = []
 
@@ -116,3 +116,29 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         ReferencePairSampler(PIXELS, [], CROPS, CLEAN)
     with pytest.raises(RasterError, match="at least 256 pixels"):
         ReferencePairSampler(PIXELS[..., :128, :128], PLACES, CROPS, CLEAN)
+
+
+def test_trusted_references_are_part_of_what_is_learnt_and_wrong_ones_are_not() -> None:
+    def drawn(mixture: ReferenceMixture) -> tuple[Tensor, Tensor]:
+        pair = sampler(mixture).draw(np.random.default_rng(4), enlarge)
+        assert pair.reference is not None
+        return pair.target, pair.reference
+
+    right = replace(CLEAN, simulated=1.0)
+    truth, reference = drawn(right)
+    target, same = drawn(replace(right, trusted=0.25))
+    torch.testing.assert_close(same, reference)
+    inner = (..., slice(8, -8), slice(8, -8))
+
+    def detail(image: Tensor) -> Tensor:
+        return image - F.interpolate(Box().degrade(image, 2), scale_factor=2, mode="bicubic")
+
+    expected = truth + 0.25 * detail(reference - truth)
+    torch.testing.assert_close(target[inner], expected[inner], atol=1e-5, rtol=0)
+    assert (target - truth).abs().max() > 0.02
+    # What the sensor sees of it is what it saw of the truth, but for the enlargement's ripple.
+    seen = Box().degrade(target - truth, 2)
+    assert seen.abs().mean() < 0.25 * (target - truth).abs().mean()
+
+    wrong = replace(CLEAN, wrong=1.0)
+    torch.testing.assert_close(drawn(replace(wrong, trusted=0.25))[0], drawn(wrong)[0])

@@ -30,6 +30,8 @@ def test_every_recipe_can_be_read(path: Path) -> None:
         ("blocks = [2, 3, 2]", "blocks = [2]", r"denoiser: net\.blocks must list 3"),
         ("blocks = [12]", "blocks = [1, 2, 3]", r"backbone: net\.blocks must list 1"),
         ("[1.0, 0.0, 0.0]", "[0, 0, 0]", r"denoiser\.data\.depths"),
+        ("[1.0, 0.0, 0.0]", "[1, 0, 0, 1]", r"denoiser\.data: .*depths takes 3 numbers"),
+        ("[1.0, 0.0, 0.0]", "[1, 0, 0, 0, 1]", r"denoiser\.data\.depths"),
         ("bicubic = 0.5", "cubic = 0.5", r"backbone\.data\.sensors: unknown sensor 'cubic'"),
         ("bicubic = 0.5", "bicubic = -1", r"backbone\.data\.sensors\.bicubic"),
         ('name = "wavediffur-naip"', "", "name"),

@@ -123,7 +123,7 @@ class FusionPairSampler:
         """Scene (3, h, w), reference, its validity and truth of one crop, ratio * h by ratio * w pixels each."""
         simulated = bool(rng.random() < self._mixture.simulated)
         tile = int(rng.integers(len(self._tiles)) if simulated else rng.choice(self._images.paired))
-        image = self._images.draw(rng, 0, tile, simulated=simulated, changed=CHANGED)
+        image, _ = self._images.draw(rng, 0, tile, simulated=simulated, changed=CHANGED)
         bands = np.arange(3)
         if rng.random() < self._crops.any_bands:
             bands = rng.choice(self._tiles.shape[1], 3)

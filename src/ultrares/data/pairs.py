@@ -91,7 +91,7 @@ class PairSampler:
         tiles: np.ndarray,
         *,
         sensors: dict[SensorModel, float],
-        depths: tuple[float, float, float],
+        depths: Sequence[float],
         crop: int,
         batch: int,
         any_bands: float,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +39,8 @@ class ReferenceMixture:
         jitter: Largest exponent of two of a change in contrast (gamma).
         registered: Whether real ones are moved onto the truth by parts of a pixel, as inference moves them onto its scene.
         registration_error: Standard deviation of what that leaves, in pixels of the result.
+        trusted: Share of the detail of references of the place in what is to be learnt, instead of the truth's: what
+            is asked of those of other places and dates than the ones at hand.
     """
 
     offered: float = 0.5
@@ -48,6 +51,19 @@ class ReferenceMixture:
     jitter: float = 0.35
     registered: bool = False
     registration_error: float = 0.0
+    trusted: float = 0.0
+
+
+class Drawn(NamedTuple):
+    """A reference.
+
+    Attributes:
+        image: Its pixels, (C, H, W), in [0, 1].
+        of_the_place: Whether it shows the tile's place.
+    """
+
+    image: Tensor
+    of_the_place: bool
 
 
 class ReferenceImages:
@@ -77,8 +93,8 @@ class ReferenceImages:
 
     def draw(
         self, rng: np.random.Generator, octave: int, tile: int, *, simulated: bool, changed: int = 0
-    ) -> Tensor:
-        """A reference of a tile, (C, H, W), in [0, 1].
+    ) -> Drawn:
+        """A reference of a tile.
 
         Args:
             rng: Where all randomness comes from.
@@ -90,7 +106,8 @@ class ReferenceImages:
         if not simulated:
             return self._real(rng, octave, tile)
         image = self._simulated(rng, octave, tile)
-        return self._changed(rng, octave, image, changed) if changed else image
+        image = self._changed(rng, octave, image, changed) if changed else image
+        return Drawn(image, of_the_place=True)
 
     def spoil(self, rng: np.random.Generator, image: Tensor) -> Tensor:
         """Change an image's contrast, blur and shift it, as often as the mixture says."""
@@ -106,7 +123,7 @@ class ReferenceImages:
     def _tile(self, octave: int, tile: int) -> Tensor:
         return torch.from_numpy(self._truth[octave][tile]).float().div_(255)
 
-    def _real(self, rng: np.random.Generator, octave: int, tile: int) -> Tensor:
+    def _real(self, rng: np.random.Generator, octave: int, tile: int) -> Drawn:
         """The place at another date, or now and then another place."""
         other = int(rng.choice(self._others[tile]))
         if rng.random() < self._mixture.wrong:
@@ -114,14 +131,13 @@ class ReferenceImages:
                 np.arange(len(self._truth[octave])), [tile, *self._others[tile]]
             )
             other = int(rng.choice(elsewhere)) if len(elsewhere) else other
-        image = self._tile(octave, other)
+        image, right = self._tile(octave, other), other in self._others[tile]
         if not self._mixture.registered:
-            return image
+            return Drawn(image, right)
         error = rng.normal(0, self._mixture.registration_error, 2)
-        beside = self._shift(tile, other) if other in self._others[tile] else (0.0, 0.0)
-        return _moved(
-            image, *(part / 2**octave + left for part, left in zip(beside, error, strict=True))
-        )
+        beside = self._shift(tile, other) if right else (0.0, 0.0)
+        rows, cols = (part / 2**octave + left for part, left in zip(beside, error, strict=True))
+        return Drawn(_moved(image, rows, cols), right)
 
     def _shift(self, tile: int, other: int) -> tuple[float, float]:
         """How far the content of another date lies below and to the right of a tile's, in pixels of the tiles."""

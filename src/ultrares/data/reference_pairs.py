@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ultrares.data.pairs import MARGINS, WHOLE, as_unit, degrade_tiles, turn
+from ultrares.data.pairs import MARGINS as MARGINS_OF_BACKBONES
+from ultrares.data.pairs import WHOLE, as_unit, degrade_tiles, turn
 from ultrares.data.reference_images import ReferenceImages, ReferenceMixture, matched_to
 from ultrares.data.tiles import Tiles
 from ultrares.errors import RasterError
@@ -29,7 +30,10 @@ ReferenceLevel = Callable[[Tensor, Tensor, SensorModel, int, Tensor | None], Ten
 OCTAVES = 4
 """Ground sampling distances that a tile is used at: its own, and reduced by 2, 4 and 8."""
 
-CROPS = ((48, 48, 48), (48, 48, 16), (32, 16), (16,))
+MARGINS = (*MARGINS_OF_BACKBONES, 4)
+"""Original pixels around a crop that a level of each depth sees and that are cut off again; at the last, a tile has no more."""
+
+CROPS = ((48, 48, 48, 48), (48, 48, 16), (32, 16), (16,))
 """Largest crop at each of them and each depth of a cascade, in pixels of the level's input."""
 
 
@@ -39,7 +43,7 @@ class CropMixture:
 
     Attributes:
         sensors: Sensors and how often each is drawn.
-        depths: How often depth 0, 1 and 2 of a cascade are drawn.
+        depths: How often depth 0, 1, 2 and, if a fourth is given, 3 of a cascade are drawn.
         octaves: How often each ground sampling distance is drawn: the tiles' own, and 2, 4, 8 times it.
         crop: Side of ``ReferencePair.image`` in pixels, a multiple of 16.
         batch: Crops in a batch; smaller crops come in larger batches.
@@ -148,7 +152,7 @@ class ReferencePairSampler:
         """Draw one batch; all randomness comes from ``rng``."""
         octave = int(rng.choice(len(self._octaves), p=self._octaves))
         sensor = self._sensors[rng.choice(len(self._sensors), p=self._shares)]
-        depth = min(int(rng.choice(3, p=self._depths)), len(CROPS[octave]) - 1)
+        depth = min(int(rng.choice(len(self._depths), p=self._depths)), len(CROPS[octave]) - 1)
         crop = min(self._crop, CROPS[octave][depth])
         batch = self._batch * max(1, (self._crop // crop) ** 2 // 2)
         offered = rng.random() < self._mixture.offered
@@ -210,10 +214,21 @@ class ReferencePairSampler:
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))
             original = coarse[tile, bands, row : row + side, col : col + side]
             originals.append(turn(original, turns, flip=flip))
-            targets.append(turn(fine[tile, bands, rows, cols], turns, flip=flip))
+            target = fine[tile, bands].astype(np.float32) / 255
             if offered:
-                image = self._images.draw(rng, octave, int(tile), simulated=bool(made))
+                image, right = self._images.draw(rng, octave, int(tile), simulated=bool(made))
                 matched = matched_to(coarse[tile, bands], self._images.spoil(rng, image))
                 references.append(turn(matched[:, rows, cols], turns, flip=flip))
+                if right and self._mixture.trusted:
+                    share = self._mixture.trusted
+                    target = target + share * _details(matched - target, sensor, factor)
+            targets.append(turn(target[:, rows, cols], turns, flip=flip))
         told = torch.from_numpy(np.stack(references)) if offered else None
-        return as_unit(originals), as_unit(targets), told
+        return as_unit(originals), torch.from_numpy(np.stack(targets)), told
+
+
+def _details(image: np.ndarray, sensor: SensorModel, factor: int) -> np.ndarray:
+    """What of an image (C, H, W) a sensor that is ``factor`` times coarser does not see."""
+    fine = torch.from_numpy(image)[None]
+    seen = F.interpolate(sensor.degrade(fine, factor), scale_factor=factor, mode="bicubic")
+    return (fine - seen)[0].numpy()

@@ -7,7 +7,7 @@ around them, each shrunk towards what the whole scene says, and interpolated bet
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from ultrares.types import Shape, Window
 
 Floats = NDArray[np.float64]
 
-CELL, CELL_OF_REFERENCE = 16, 128
+CELL, CELL_OF_REFERENCE = 16, 256
 """Least side of a cell, in pixels of the scene and of the reference: fewer of the one tell nothing, and fewer of the other
 show single roofs, which lean."""
 
@@ -35,6 +35,10 @@ LARGEST = 0.5
 
 STEPS = 64
 """Nodes are rounded to this fraction of a pixel of the reference, far above what processors differ by."""
+
+ENOUGH = 32
+"""Pixels of the scene along a cell's side that are looked at, evenly spread: where a scene is half as fine as its reference, few
+tell as much as is needed."""
 
 KEPT = 64
 """Cells whose pixels are kept for the nodes around them."""
@@ -58,7 +62,8 @@ class LocalShifts:
     """A displacement for every pixel of any grid of a scene.
 
     Args:
-        look: What a window of the scene shows, the reference being read so many scene pixels further down and to the right.
+        look: What every so many-th pixel of a window of the scene shows, along both axes, the reference being read so many scene
+            pixels further down and to the right.
         shape: Of the scene.
         factor: Reference pixels per scene pixel, along one side.
 
@@ -67,12 +72,12 @@ class LocalShifts:
     """
 
     def __init__(
-        self, look: Callable[[Window, tuple[float, float]], Look], shape: Shape, factor: float
+        self, look: Callable[[Window, tuple[float, float], int], Look], shape: Shape, factor: float
     ) -> None:
         self._look, self._shape, self._factor = look, shape, factor
         self._side = max(CELL, round(CELL_OF_REFERENCE / factor))
         self._cells: OrderedDict[tuple[int, int], Look] = OrderedDict()
-        self._nodes: dict[tuple[int, int], tuple[float, float]] = {}
+        self._around: dict[tuple[tuple[int, int], ...], tuple[float, float]] = {}
         self.usual = (0.0, 0.0)
         rows, cols = (
             np.unique(np.linspace(0, -(-side // self._side) - 1, SAMPLED).round().astype(int))
@@ -111,23 +116,23 @@ class LocalShifts:
 
     def _node(self, row: int, col: int) -> tuple[float, float]:
         """The shift at a corner of cells, in scene pixels."""
-        if (row, col) not in self._nodes:
-            around = [
-                (r, c)
-                for r, c in product((row - 1, row), (col - 1, col))
-                if 0 <= r * self._side < self._shape.height
-                and 0 <= c * self._side < self._shape.width
-            ]
+        # Nodes at the scene's edge have cells in common.
+        around = tuple(
+            (r, c)
+            for r, c in product((row - 1, row), (col - 1, col))
+            if 0 <= r * self._side < self._shape.height and 0 <= c * self._side < self._shape.width
+        )
+        if around not in self._around:
             beside = shift_from([self._evidence(around)], np.zeros(2), LOCAL / self._factor)
-            self._nodes[row, col] = self._rounded(np.add(self.usual, beside))
-        return self._nodes[row, col]
+            self._around[around] = self._rounded(np.add(self.usual, beside))
+        return self._around[around]
 
     def _rounded(self, shift: Floats) -> tuple[float, float]:
         unit = self._factor * STEPS
         rows, cols = np.rint(np.clip(shift, -LARGEST, LARGEST) * unit) / unit
         return float(rows), float(cols)
 
-    def _evidence(self, cells: list[tuple[int, int]]) -> Evidence:
+    def _evidence(self, cells: Sequence[tuple[int, int]]) -> Evidence:
         looks = [self._cell(*cell) for cell in cells]
         return evidence_of(*(np.concatenate(each, axis=-1) for each in zip(*looks, strict=True)))
 
@@ -136,7 +141,7 @@ class LocalShifts:
         if key not in self._cells:
             side = self._side
             window = Window(row * side, col * side, side, side).clipped(self._shape)
-            self._cells[key] = self._look(window, self.usual)
+            self._cells[key] = self._look(window, self.usual, max(1, side // ENOUGH))
             if len(self._cells) > KEPT:
                 self._cells.popitem(last=False)
         self._cells.move_to_end(key)

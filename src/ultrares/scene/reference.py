@@ -56,8 +56,8 @@ of the training city, the same two years before had .33 or more at x2 to x8, and
 ALIKE = 0.3
 """Correlation of details from which parts of a pixel that the reference lies beside the scene are looked for."""
 
-FINER = 4
-"""Pixels per scene pixel, along one side, that they are looked for in."""
+FINEST = 4
+"""Pixels per scene pixel, along one side, that they are looked for in at most."""
 
 GROSS, LEAST_GROSS = 4.0, 0.08
 """Disagreement that counts as change: so many robust standard deviations, and at least this share of the
@@ -182,26 +182,32 @@ class RasterReference:
         corner = window.row - wide.row, window.col - wide.col
         return displaced(*self._warped(wide, factor), corner, displacement)
 
-    def _look(self, window: Window, beside: tuple[float, float]) -> Look:
+    def _look(self, window: Window, beside: tuple[float, float], every: int) -> Look:
         """What a window of the scene shows where it and the reference are valid, to tell by how much they differ in place."""
         array, valid = self._scene.read(window)
         lit = self._radiometry.lit
         unit = self._radiometry.normalise(array, valid)[0].numpy()
         # One more on each side, for gradients.
+        finer = min(FINEST, max(2, round(self.factor)))
         wide = window.padded(1).clipped(self._scene.shape)
-        fine = Window(*(FINER * each for each in wide))
+        fine = Window(*(finer * each for each in wide))
         displacement = np.broadcast_to(
-            np.multiply(beside, FINER)[:, None, None], (2, fine.height, fine.width)
+            np.multiply(beside, finer)[:, None, None], (2, fine.height, fine.width)
         )
-        pixels, there = self._displaced(fine, FINER, displacement)
+        pixels, there = self._displaced(fine, finer, displacement)
         matched = self._matched(pixels).astype(np.float64)
+        slopes = [finer * np.gradient(matched, axis=axis) for axis in (1, 2)]
         top, left = window.row - wide.row, window.col - wide.col
-        inner = (..., slice(top, top + window.height), slice(left, left + window.width))
-        slopes = [FINER * np.gradient(matched, axis=axis) for axis in (1, 2)]
-        reference, down, right = (_reduced(image)[inner] for image in (matched, *slopes))
-        both = (_reduced(there[None].astype(np.float64)) == 1)[0][inner] & valid[lit].all(axis=0)
+        inner = (
+            ...,
+            slice(top, top + window.height, every),
+            slice(left, left + window.width, every),
+        )
+        reference, down, right = (_reduced(image, finer)[inner] for image in (matched, *slopes))
+        seen = _reduced(there[None].astype(np.float64), finer)[0][inner]
+        both = (seen == 1) & valid[lit][:, ::every, ::every].all(axis=0)
         return Look(
-            unit[:, both].astype(np.float64),
+            unit[:, ::every, ::every][:, both].astype(np.float64),
             reference[:, both],
             np.stack([down[:, both], right[:, both]]),
         )
@@ -455,10 +461,10 @@ def _finer(dataset: DatasetReader, grid: tuple[Affine, CRS], shape: Shape) -> fl
     return float(abs(area) ** 0.5)
 
 
-def _reduced(image: Floats) -> Floats:
-    """Means over pixels of the scene, of an image (C, h, w) with ``FINER`` times as many along a side."""
+def _reduced(image: Floats, factor: int) -> Floats:
+    """Means over squares of an image (C, h, w)."""
     bands, height, width = image.shape
-    blocks = image.reshape(bands, height // FINER, FINER, width // FINER, FINER)
+    blocks = image.reshape(bands, height // factor, factor, width // factor, factor)
     return np.asarray(blocks.mean(axis=(2, 4)), dtype=np.float64)
 
 

@@ -133,6 +133,7 @@ def reference_sampler(tiles: Tiles, settings: DataSection) -> ReferencePairSampl
             jitter=given.jitter,
             registered=given.registered,
             registration_error=given.registration_error,
+            trusted=given.trusted,
         )
     return ReferencePairSampler(
         tiles.pixels,

@@ -48,6 +48,8 @@ class DatesSection(Section):
     """Whether real references are moved onto the truth by parts of a pixel, as upscaling moves them onto its scene."""
     registration_error: Annotated[float, Field(ge=0, le=4)] = 0.0
     """Standard deviation of what that leaves, in pixels of the result."""
+    trusted: Share = 0.0
+    """Restoration: share of the detail of references of the place in what is to be learnt, instead of the truth's."""
 
     @field_validator("places")
     @classmethod
@@ -95,8 +97,8 @@ class TilesSection(Section):
 class DataSection(TilesSection):
     """What the model sees."""
 
-    depths: tuple[Part, Part, Part]
-    """How often an input stands at depth 0, 1 and 2 of a cascade."""
+    depths: Annotated[tuple[Part, ...], Field(min_length=3, max_length=4)]
+    """How often an input stands at depth 0, 1 and 2 of a cascade; where there are references, 3 too."""
     crop: Annotated[int, Field(ge=8, multiple_of=4)] = 48
     """Side of an input crop, in pixels."""
     coarser: Share | Annotated[tuple[Share, ...], Field(min_length=1, max_length=3)] = 0.3
@@ -109,7 +111,7 @@ class DataSection(TilesSection):
 
     @field_validator("depths")
     @classmethod
-    def _are_drawn(cls, depths: tuple[float, float, float]) -> tuple[float, float, float]:
+    def _are_drawn(cls, depths: tuple[float, ...]) -> tuple[float, ...]:
         if not any(depths):
             raise ValueError("at least one depth needs a share above 0")
         return depths

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ultrares.backbones.system import System, SystemPreset, SystemSettings
 from ultrares.backbones.systems import SYSTEMS
@@ -25,6 +25,10 @@ from ultrares.training.sections import (
     SystemData,
     TilesSection,
 )
+
+DEEPEST = 3
+"""Depths that are drawn where no reference tells anything: what the fourth level of a cascade sees then is known from the
+third."""
 
 
 class Phase(Section):
@@ -114,6 +118,15 @@ class Stage(AnyStage):
     net: NetSection
     loss: LossSection = LossSection()
     """What the backbone's image is compared by; a denoiser has its own loss."""
+
+    @field_validator("data")
+    @classmethod
+    def _depths_fit(cls, data: DataSection) -> DataSection:
+        if len(data.depths) > DEEPEST:
+            raise ValueError(
+                f"depths takes {DEEPEST} numbers here: a fourth is for a restoration's"
+            )
+        return data
 
 
 DenoiserStage = Stage
