@@ -9,7 +9,7 @@ from scipy.ndimage import shift as move
 from torch.nn import functional as F
 
 from tests.scene.test_reference import texture
-from ultrares.data.reference_images import ReferenceImages, ReferenceMixture
+from ultrares.data.reference_images import ReferenceImages, ReferenceMixture, _moved
 
 CLEAN = ReferenceMixture(offered=1, wrong=0, blurred=0, shifted=0, simulated=0, jitter=0)
 PLACE = texture(256, 256, seed=5)
@@ -64,3 +64,10 @@ def test_the_error_of_registration_is_as_large_as_asked() -> None:
     ]
     assert abs(np.mean(shifts)) < 0.12
     assert 0.43 < np.std(shifts) < 0.57
+
+
+def test_what_lies_beyond_a_tile_is_no_other_edge_of_it() -> None:
+    ramp = torch.linspace(0, 1, 64).repeat(3, 64, 1).transpose(1, 2)
+    moved = _moved(ramp, 3.6, 0.0)
+    assert (moved[:, 1:] - moved[:, :-1]).min() > -1e-3
+    assert moved[:, -3:].min() > 0.95

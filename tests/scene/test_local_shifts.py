@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from affine import Affine
 from scipy.ndimage import map_coordinates
 
+from tests.scene.conftest import UTM, Writer
 from tests.scene.test_reference import coarse, texture
+from ultrares.scene import local_shifts
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.reference import ArrayReference
-from ultrares.scene.source import ArraySource
+from ultrares.scene.reference import ArrayReference, open_reference
+from ultrares.scene.source import ArraySource, RasterSource
 from ultrares.types import Window
 
 FACTOR = 8
@@ -82,3 +85,49 @@ def test_gaps_do_not_move_what_is_around_them() -> None:
     assert not valid[100:300, 200:420].any()
     assert valid[:90].mean() > 0.95
     assert np.abs(placed - FINE / 255)[:, valid].mean() < 0.01
+
+
+def test_at_the_edge_the_reference_goes_on(raster: Writer) -> None:
+    """Where it covers more than the scene, what was moved in from beyond is the reference, no repeated pixel."""
+    lr = raster(coarse(FINE[:, 64:-64, 64:-64], FACTOR), "lr.tif")
+    moved = bent(FINE, (-3.0, 3.0), 0.0)
+    around = UTM @ Affine.translation(-8, -8) @ Affine.scale(1 / FACTOR)
+    path = raster(np.rint(moved).astype(np.uint8), "wide.tif", transform=around)
+    with RasterSource(lr) as scene, open_reference(path, scene, Radiometry.of(scene)) as opened:
+        assert np.abs(opened.shift).max() > 0.2
+        placed, valid = opened.read(Window(0, 0, 512, 640), FACTOR)
+    wrong = np.abs(placed - FINE[:, 64:-64, 64:-64] / 255)
+    assert valid[:3].mean() > 0.97
+    assert wrong[:, :3].mean() < 2 * wrong.mean()
+    assert wrong[..., -3:].mean() < 2 * wrong.mean()
+
+
+def test_beyond_its_own_edge_the_last_pixels_are_repeated() -> None:
+    reference = bent(FINE, (1.2, -1.2), 0.0).astype(np.float32)
+    with ArrayReference(reference, SCENE, Radiometry.of(SCENE)) as opened:
+        _, valid = opened.read(WHOLE, FACTOR)
+    assert valid.mean() > 0.97
+    assert valid[:, :4].mean() > 0.9
+
+
+def test_values_that_no_float_holds_say_nothing() -> None:
+    image = coarse(FINE, FACTOR).astype(np.float64)
+    scene = ArraySource(image)
+    radiometry = Radiometry.of(scene)
+    image[0, 33, 50] = -1.7976931348623157e308
+    with ArrayReference(FINE.astype(np.float32), scene, radiometry) as opened:
+        placed, valid = opened.read(WHOLE, FACTOR)
+    assert np.isfinite(placed).all()
+    assert valid.any()
+    assert np.abs(opened.shift).max() < 0.01
+
+
+def test_what_is_forgotten_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = bent(FINE, (0.3, -0.4), 1.0).astype(np.float32)
+    with ArrayReference(reference, SCENE, Radiometry.of(SCENE)) as opened:
+        pixels, _ = opened.read(WHOLE, FACTOR)
+    monkeypatch.setattr(local_shifts, "KEPT", 1)
+    monkeypatch.setattr(local_shifts, "KEPT_NODES", 1)
+    with ArrayReference(reference, SCENE, Radiometry.of(SCENE)) as opened:
+        again, _ = opened.read(WHOLE, FACTOR)
+    np.testing.assert_array_equal(again, pixels)

@@ -122,6 +122,7 @@ def test_a_reference_that_nobody_can_judge_says_so() -> None:
     wide = ArraySource(image)
     with ArrayReference(sieve, wide, Radiometry.of(wide)) as reference:
         assert not reference.was_judged
+        assert reference.shift == (0.0, 0.0), "used as it lies"
     with pytest.warns(UserWarning, match="too few connected pixels.*used as it lies"):
         ultrares.load().upscale(image[:, :48, :48], scale=2, reference=sieve[:, :192, :192])
 
@@ -191,30 +192,56 @@ def written(raster: Writer, array: np.ndarray, name: str, **options: object) -> 
     return raster(array.astype(np.uint8), name, **options)
 
 
-def test_another_coordinate_system_leads_to_the_same_pixels(raster: Writer, tmp_path: Path) -> None:
-    fine_grid = UTM @ Affine.scale(1 / 8)
-    lr = written(raster, coarse(FINE, 8), "lr.tif")
-    path = tmp_path / "degrees.tif"
+def in_degrees(path: Path, image: np.ndarray, factor: int) -> Path:
+    """An image that covers the scene, written in another coordinate system, with nodata around it."""
+    height, width = image.shape[1:]
+    fine_grid = UTM @ Affine.scale(1 / factor)
     crs, target = CRS.from_epsg(31985), CRS.from_epsg(4326)
-    bounds = rasterio.transform.array_bounds(320, 384, fine_grid)
-    grid, width, height = calculate_default_transform(crs, target, 384, 320, *bounds)
+    bounds = rasterio.transform.array_bounds(height, width, fine_grid)
+    grid, across, down = calculate_default_transform(crs, target, width, height, *bounds)
     with rasterio.open(
-        path, "w", driver="GTiff", count=3, width=width, height=height, dtype="uint8", crs=target,
+        path, "w", driver="GTiff", count=3, width=across, height=down, dtype="uint8", crs=target,
         transform=grid, nodata=0,
     ) as out:  # fmt: skip
         for band in range(3):
-            plane = np.zeros((height, width), np.uint8)
+            plane = np.zeros((down, across), np.uint8)
             reproject(
-                FINE[band].astype(np.uint8), plane, src_transform=fine_grid, src_crs=crs,
+                image[band].astype(np.uint8), plane, src_transform=fine_grid, src_crs=crs,
                 dst_transform=grid, dst_crs=target, resampling=Resampling.cubic,
             )  # fmt: skip
             out.write(plane, band + 1)
+    return path
+
+
+def test_another_coordinate_system_leads_to_the_same_pixels(raster: Writer, tmp_path: Path) -> None:
+    lr = written(raster, coarse(FINE, 8), "lr.tif")
+    path = in_degrees(tmp_path / "degrees.tif", FINE, 8)
     with RasterSource(lr) as scene, open_reference(path, scene, Radiometry.of(scene)) as reference:
         assert 6.5 < reference.factor < 9.5
         assert np.abs(reference.shift).max() < 0.15
         pixels, valid = reference.read(Window(40, 40, 240, 300), 8)
     assert valid.mean() > 0.9
     assert np.abs(pixels - FINE[:, 40:280, 40:340] / 255)[:, valid].mean() < 0.02
+
+
+def test_windows_in_another_coordinate_system_are_crops_however_large(
+    raster: Writer, tmp_path: Path
+) -> None:
+    """GDAL warps large windows at once, by a transformation that it approximates from their corner."""
+    large = texture(400, 800, seed=2)
+    lr = written(raster, coarse(large, 8), "lr.tif")
+    path = in_degrees(tmp_path / "degrees.tif", large, 8)
+    with RasterSource(lr) as scene, open_reference(path, scene, Radiometry.of(scene)) as reference:
+        pixels, valid = reference.read(Window(0, 0, 400, 800), 8)
+        for window in (Window(70, 90, 60, 60), Window(70, 90, 140, 520), Window(3, 200, 300, 600)):
+            part, seen = reference.read(window, 8)
+            inside = (
+                ...,
+                slice(window.row, window.row + window.height),
+                slice(window.col, window.col + window.width),
+            )
+            np.testing.assert_array_equal(part, pixels[inside])
+            np.testing.assert_array_equal(seen, valid[inside])
 
 
 def test_references_that_cannot_be_used_are_refused_in_a_sentence(raster: Writer) -> None:

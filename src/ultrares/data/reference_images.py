@@ -191,7 +191,12 @@ def _gaussian(std: float, centre: float) -> Tensor:
 def _moved(image: Tensor, rows: float, cols: float) -> Tensor:
     """An image (C, H, W) read further down and to the right by parts of a pixel, by cubic convolution."""
     steps = round(rows), round(cols)
-    image = image.roll((-steps[0], -steps[1]), dims=(1, 2))
+    # The last pixels are repeated.
+    down, right = (
+        torch.arange(side).add(step).clamp(0, side - 1)
+        for side, step in zip(image.shape[1:], steps, strict=True)
+    )
+    image = image[:, down][:, :, right]
     kernels = (_cubic(place - step) for place, step in zip((rows, cols), steps, strict=True))
     return _separably(image, *kernels).clamp(0, 1)
 

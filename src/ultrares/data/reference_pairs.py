@@ -222,6 +222,7 @@ class ReferencePairSampler:
                 if right and self._mixture.trusted:
                     share = self._mixture.trusted
                     target = target + share * _details(matched - target, sensor, factor)
+                    target = target.clip(0, 1)
             targets.append(turn(target[:, rows, cols], turns, flip=flip))
         told = torch.from_numpy(np.stack(references)) if offered else None
         return as_unit(originals), torch.from_numpy(np.stack(targets)), told

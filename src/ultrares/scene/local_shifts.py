@@ -31,7 +31,7 @@ SAMPLED = 8
 """Cells along each axis that tell the whole scene's shift, at most."""
 
 LARGEST = 0.5
-"""Pixels of the scene beyond which a node is not believed: what is further was to be found by correlation."""
+"""Pixels of the scene that a node is moved by at most: what is further was to be found by correlation."""
 
 STEPS = 64
 """Nodes are rounded to this fraction of a pixel of the reference, far above what processors differ by."""
@@ -40,8 +40,8 @@ ENOUGH = 32
 """Pixels of the scene along a cell's side that are looked at, evenly spread: where a scene is half as fine as its reference, few
 tell as much as is needed."""
 
-KEPT = 64
-"""Cells whose pixels are kept for the nodes around them."""
+KEPT, KEPT_NODES = 256, 4096
+"""Cells whose pixels are kept for the nodes around them, and nodes."""
 
 
 class Look(NamedTuple):
@@ -77,7 +77,7 @@ class LocalShifts:
         self._look, self._shape, self._factor = look, shape, factor
         self._side = max(CELL, round(CELL_OF_REFERENCE / factor))
         self._cells: OrderedDict[tuple[int, int], Look] = OrderedDict()
-        self._around: dict[tuple[tuple[int, int], ...], tuple[float, float]] = {}
+        self._nodes: OrderedDict[tuple[tuple[int, int], ...], tuple[float, float]] = OrderedDict()
         self.usual = (0.0, 0.0)
         rows, cols = (
             np.unique(np.linspace(0, -(-side // self._side) - 1, SAMPLED).round().astype(int))
@@ -122,10 +122,12 @@ class LocalShifts:
             for r, c in product((row - 1, row), (col - 1, col))
             if 0 <= r * self._side < self._shape.height and 0 <= c * self._side < self._shape.width
         )
-        if around not in self._around:
+        if around not in self._nodes:
             beside = shift_from([self._evidence(around)], np.zeros(2), LOCAL / self._factor)
-            self._around[around] = self._rounded(np.add(self.usual, beside))
-        return self._around[around]
+            self._nodes[around] = self._rounded(np.add(self.usual, beside))
+            if len(self._nodes) > KEPT_NODES:
+                self._nodes.popitem(last=False)
+        return self._nodes[around]
 
     def _rounded(self, shift: Floats) -> tuple[float, float]:
         unit = self._factor * STEPS

@@ -56,8 +56,14 @@ of the training city, the same two years before had .33 or more at x2 to x8, and
 ALIKE = 0.3
 """Correlation of details from which parts of a pixel that the reference lies beside the scene are looked for."""
 
+MARGIN = 4
+"""Scene pixels around the scene that are read, too, where a displacement leads beyond it."""
+
 FINEST = 4
 """Pixels per scene pixel, along one side, that they are looked for in at most."""
+
+REGISTRATION = "least-squares-1"
+"""How places are told: a run that was begun when they were told otherwise is not gone on with."""
 
 GROSS, LEAST_GROSS = 4.0, 0.08
 """Disagreement that counts as change: so many robust standard deviations, and at least this share of the
@@ -109,8 +115,10 @@ class RasterReference:
         self.was_judged = judged >= JUDGED or math.prod(scene.shape) < JUDGED
         self.weights, self._offsets = self._match()
         self._gross = self._usual_disagreement()
-        if self.shows_the_scene and self.correlation >= ALIKE:
+        if self.shows_the_scene and self.was_judged and self.correlation >= ALIKE:
             self._beside = LocalShifts(self._look, scene.shape, self.factor)
+            self.weights, self._offsets = self._match()
+            self._gross = self._usual_disagreement()
         usual = (0.0, 0.0) if self._beside is None else self._beside.usual
         self.shift = found.rows + usual[0], found.cols + usual[1]
 
@@ -138,7 +146,7 @@ class RasterReference:
         Rounded to six digits, for processors of different makes differ in the last of sixteen.
         """
         found = (self.factor, *self.shift, *self.weights.ravel(), *self._offsets)
-        return " ".join(f"{number:.6g}" for number in found)
+        return f"{REGISTRATION} " + " ".join(f"{number:.6g}" for number in found)
 
     def read(self, window: Window, factor: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """A window of the grid ``factor`` times finer than the scene's, inside the scene.
@@ -174,13 +182,33 @@ class RasterReference:
             return self._warped(window, factor)
         return self._displaced(window, factor, self._beside.at(window, factor))
 
+    def _usually_in_place(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """The reference's own bands on the scene's grid, moved as it is on the whole: enough to match it by, and quick."""
+        if self._beside is None:
+            return self._warped(window, 1)
+        return self._displaced(window, 1, _everywhere(self._beside.usual, window))
+
     def _displaced(
         self, window: Window, factor: int, displacement: Floats
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        around = math.ceil(np.abs(displacement).max()) + REACH
-        wide = window.padded(around).clipped(Shape(*(factor * side for side in self._scene.shape)))
+        wide = window.padded(math.ceil(np.abs(displacement).max()) + REACH)
+        pixels, valid = self._warped(wide, factor)
+        # Beyond the scene the reference goes on, or its last pixel there is repeated.
+        extent = Shape(*(factor * side for side in self._scene.shape))
+        inner = wide.clipped(extent)
+        if inner != wide:
+            rows = np.arange(wide.height) + wide.row
+            cols = np.arange(wide.width) + wide.col
+            beyond = ~np.logical_and.outer(
+                (rows >= 0) & (rows < extent.height), (cols >= 0) & (cols < extent.width)
+            )
+            down = np.clip(rows, 0, extent.height - 1) - wide.row
+            right = np.clip(cols, 0, extent.width - 1) - wide.col
+            lacking = beyond & ~valid
+            pixels = np.where(lacking, pixels[:, down][:, :, right], pixels)
+            valid = np.where(lacking, valid[down][:, right], valid)
         corner = window.row - wide.row, window.col - wide.col
-        return displaced(*self._warped(wide, factor), corner, displacement)
+        return displaced(pixels, valid, corner, displacement)
 
     def _look(self, window: Window, beside: tuple[float, float], every: int) -> Look:
         """What a window of the scene shows where it and the reference are valid, to tell by how much they differ in place."""
@@ -191,9 +219,7 @@ class RasterReference:
         finer = min(FINEST, max(2, round(self.factor)))
         wide = window.padded(1).clipped(self._scene.shape)
         fine = Window(*(finer * each for each in wide))
-        displacement = np.broadcast_to(
-            np.multiply(beside, finer)[:, None, None], (2, fine.height, fine.width)
-        )
+        displacement = finer * _everywhere(beside, fine)
         pixels, there = self._displaced(fine, finer, displacement)
         matched = self._matched(pixels).astype(np.float64)
         slopes = [finer * np.gradient(matched, axis=axis) for axis in (1, 2)]
@@ -206,28 +232,33 @@ class RasterReference:
         reference, down, right = (_reduced(image, finer)[inner] for image in (matched, *slopes))
         seen = _reduced(there[None].astype(np.float64), finer)[0][inner]
         both = (seen == 1) & valid[lit][:, ::every, ::every].all(axis=0)
-        return Look(
+        look = Look(
             unit[:, ::every, ::every][:, both].astype(np.float64),
             reference[:, both],
             np.stack([down[:, both], right[:, both]]),
         )
+        finite = np.isfinite(look.scene).all(axis=0) & np.isfinite(look.slopes).all(axis=(0, 1))
+        return Look(*(each[..., finite] for each in look))
 
     def _warped(self, window: Window, factor: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """The reference's own bands, zero where missing, and where none is."""
-        view = self._view(factor)
-        place = RasterWindow(window.col, window.row, window.width, window.height)
+        """The reference's own bands, zero where missing, and where none is; up to ``MARGIN`` scene pixels beyond the scene."""
+        view, margin = self._view(factor), MARGIN * factor
+        place = RasterWindow(window.col + margin, window.row + margin, window.width, window.height)
         indexes = _light(view)
-        pixels = view.read(indexes, window=place, out_dtype=np.float32)
-        valid = (view.read_masks(indexes, window=place) > 0).all(axis=0)
+        # Where it reads large windows at once, GDAL approximates places from the window's corner.
+        with rasterio.Env(GDAL_VRT_WARP_USE_DATASET_RASTERIO="NO"):
+            pixels = view.read(indexes, window=place, out_dtype=np.float32)
+            valid = (view.read_masks(indexes, window=place) > 0).all(axis=0)
         valid &= np.isfinite(pixels).all(axis=0)
         return np.where(valid, pixels, 0), valid
 
     def _view(self, factor: int) -> WarpedVRT:
-        """The whole reference on a grid of the scene; GDAL warps it block by absolute block."""
+        """The whole reference on a grid of the scene and its margin; GDAL warps it block by absolute block."""
         if factor not in self._views:
             transform, crs = self._grid
             rows, cols = self._moved
-            moved = transform @ Affine.translation(cols, rows) @ Affine.scale(1 / factor)
+            corner = Affine.translation(cols - MARGIN, rows - MARGIN)
+            moved = transform @ corner @ Affine.scale(1 / factor)
             dataset, extra = self._dataset, {}
             if dataset.nodata is None and np.dtype(dataset.dtypes[0]).kind == "f":
                 extra = {"src_nodata": np.nan, "nodata": np.nan}
@@ -237,8 +268,8 @@ class RasterReference:
                 dataset,
                 crs=crs,
                 transform=moved,
-                width=self._scene.shape.width * factor,
-                height=self._scene.shape.height * factor,
+                width=(self._scene.shape.width + 2 * MARGIN) * factor,
+                height=(self._scene.shape.height + 2 * MARGIN) * factor,
                 resampling=Resampling.average if factor < self.factor else Resampling.cubic,
                 # Of a pixel; rasterio cannot warp with none at all.
                 tolerance=0.01,
@@ -260,8 +291,9 @@ class RasterReference:
             array, valid = self._scene.read(window)
             lit = self._radiometry.lit
             unit = self._radiometry.normalise(array, valid)[0].numpy()
-            pixels, there = self._warped(window, 1)
-            yield unit, pixels, there & valid[lit].all(axis=0)
+            pixels, there = self._usually_in_place(window)
+            # A fill value that nobody declared may be beyond what a float holds.
+            yield unit, pixels, there & valid[lit].all(axis=0) & np.isfinite(unit).all(axis=0)
 
     def _match(self) -> tuple[Floats, Floats]:
         moments = Moments(int(self._radiometry.lit.sum()), len(_light(self._view(1))))
@@ -459,6 +491,11 @@ def _finer(dataset: DatasetReader, grid: tuple[Affine, CRS], shape: Shape) -> fl
     (x, y), (right_x, right_y), (down_x, down_y) = (~dataset.transform @ point for point in there)
     area = (right_x - x) * (down_y - y) - (right_y - y) * (down_x - x)
     return float(abs(area) ** 0.5)
+
+
+def _everywhere(shift: tuple[float, float], window: Window) -> Floats:
+    """One displacement for all pixels of a window, (2, h, w)."""
+    return np.broadcast_to(np.array(shift)[:, None, None], (2, window.height, window.width))
 
 
 def _reduced(image: Floats, factor: int) -> Floats:

@@ -48,8 +48,6 @@ class DatesSection(Section):
     """Whether real references are moved onto the truth by parts of a pixel, as upscaling moves them onto its scene."""
     registration_error: Annotated[float, Field(ge=0, le=4)] = 0.0
     """Standard deviation of what that leaves, in pixels of the result."""
-    trusted: Share = 0.0
-    """Restoration: share of the detail of references of the place in what is to be learnt, instead of the truth's."""
 
     @field_validator("places")
     @classmethod
@@ -68,6 +66,8 @@ class ReferencesSection(DatesSection):
 
     offered: Share = 0.5
     """Share of batches with references."""
+    trusted: Share = 0.0
+    """Restoration: share of the detail of references of the place in what is to be learnt, instead of the truth's."""
 
 
 class TilesSection(Section):
