@@ -56,7 +56,7 @@ class UpscaleReport:
         uncertainty: The file of the draws' standard deviation; None without one.
         evidence: The file of what the scene does not explain; None without one.
         stac: The STAC item beside the product; None without one.
-        reference_shift: Rows and columns, in scene pixels, that the reference was moved by to lie on the
+        reference_shift: Rows and columns, in scene pixels, that the reference was moved by on the whole to lie on the
             scene; None without a reference.
         moved: How far an edge of the product lies from the scene's at most, in scene pixels; 0 unless the
             product lies on the grid of another raster.

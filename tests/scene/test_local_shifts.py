@@ -76,6 +76,15 @@ def test_another_place_is_read_as_it_lies() -> None:
         np.testing.assert_array_equal(pixels, opened._matched(opened._warped(WHOLE, FACTOR)[0]))
 
 
+def test_details_that_hardly_agree_move_nothing() -> None:
+    other = texture(640, 768, seed=8)
+    little = (0.2 * bent(FINE, (0.8, -0.8), 0.0) + 0.8 * other).astype(np.float32)
+    with ArrayReference(little, SCENE, Radiometry.of(SCENE)) as opened:
+        assert opened.shows_the_scene
+        assert 0.15 < opened.correlation < 0.3
+        assert opened.shift == (0.0, 0.0)
+
+
 def test_gaps_do_not_move_what_is_around_them() -> None:
     reference = bent(FINE, (0.6, -0.8), 0.0).astype(np.float32)
     reference[:, 100:300, 200:420] = np.nan
