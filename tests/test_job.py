@@ -16,7 +16,7 @@ from ultrares.errors import ClusterError
 from ultrares.job import Job, Origins
 from ultrares.scene.grid_choice import grid_of_scale
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.reference import open_reference
+from ultrares.scene.reference_opening import open_reference
 from ultrares.scene.source import RasterSource
 from ultrares.types import Shape, Window
 

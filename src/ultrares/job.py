@@ -22,7 +22,8 @@ from ultrares.scene.halving import HalvingTiler
 from ultrares.scene.opening import Raster, open_raster
 from ultrares.scene.pyramid import DEFAULT_CACHE
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.reference import RasterReference, open_reference
+from ultrares.scene.reference import RasterReference
+from ultrares.scene.reference_opening import open_reference
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Tiler
 from ultrares.sensor.models import Box, parse_sensor

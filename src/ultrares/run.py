@@ -23,7 +23,8 @@ from ultrares.scene.identity import identity_of, identity_of_radiometry
 from ultrares.scene.names import short_name
 from ultrares.scene.opening import open_raster
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.reference import RasterReference, check_overlap, open_reference
+from ultrares.scene.reference import RasterReference
+from ultrares.scene.reference_opening import check_overlap, open_reference
 from ultrares.scene.target_grid import TargetGrid
 from ultrares.scene.tile import Tiler
 from ultrares.scene.upscale import aoi_window

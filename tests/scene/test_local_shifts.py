@@ -9,7 +9,8 @@ from tests.scene.conftest import UTM, Writer
 from tests.scene.test_reference import coarse, texture
 from ultrares.scene import local_shifts
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.reference import ArrayReference, open_reference
+from ultrares.scene.reference import ArrayReference
+from ultrares.scene.reference_opening import open_reference
 from ultrares.scene.source import ArraySource, RasterSource
 from ultrares.types import Window
 

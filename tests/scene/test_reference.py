@@ -16,7 +16,8 @@ import ultrares
 from tests.scene.conftest import UTM, Writer
 from ultrares.errors import ReferenceImageError
 from ultrares.scene.radiometry import Radiometry
-from ultrares.scene.reference import ArrayReference, open_reference
+from ultrares.scene.reference import ArrayReference
+from ultrares.scene.reference_opening import open_reference
 from ultrares.scene.source import ArraySource, RasterSource
 from ultrares.types import Window
 

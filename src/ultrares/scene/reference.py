@@ -1,17 +1,15 @@
 """A finer image of a scene's place, brought onto the scene's grids, in the scene's radiometry.
 
-Opening a reference looks at it once: how far it lies beside the scene, which affine map of its bands
-explains the scene's best, and how far the two usually disagree. After that a window is a function of its
-place alone.
+Opening a reference looks at it once: how far it lies beside the scene on the whole, which affine map of its bands
+explains the scene's best, and how far the two usually disagree. After that a window is a function of its place alone, though how far
+the reference lies beside the scene just there is found when it is asked for.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -21,19 +19,15 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
-from rasterio.transform import array_bounds
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as transform_points
-from rasterio.warp import transform_bounds
 from rasterio.windows import Window as RasterWindow
 
 from ultrares.errors import ReferenceImageError
 from ultrares.scene.coregistration import Shift, find_shift, large_enough, whole_parts
 from ultrares.scene.displaced import REACH, displaced
 from ultrares.scene.local_shifts import LocalShifts, Look
-from ultrares.scene.opening import Raster
 from ultrares.scene.radiometry import Radiometry
 from ultrares.scene.source import ArraySource
 from ultrares.scene.spectral_match import Floats, Moments
@@ -78,7 +72,7 @@ class _Scene(Protocol):
 
 
 class RasterReference:
-    """A reference on a scene's grids; made by :func:`open_reference`, and to be closed.
+    """A reference on a scene's grids; made by :func:`ultrares.scene.reference_opening.open_reference`, and to be closed.
 
     Attributes:
         factor: Reference pixels per scene pixel, along one side.
@@ -409,76 +403,6 @@ class ArrayReference(RasterReference):
             writer.write(array.astype(dtype))
         super().__init__(memory.open(), grid, scene, radiometry)
         self._stack.callback(memory.close)
-
-
-def open_reference(path: str | Path, scene: Raster, radiometry: Radiometry) -> RasterReference:
-    """Open any finer raster that overlaps a scene, whatever its system, bands and data type.
-
-    Raises:
-        ReferenceImageError: It cannot be opened or read unambiguously, lies elsewhere or too far beside
-            the scene, or is no finer.
-    """
-    check_overlap(path, scene)
-    profile = scene.profile
-    assert profile.transform is not None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
-        _refuse_kinds(dataset)
-        return RasterReference(dataset, (profile.transform, profile.crs), scene, radiometry)
-    except RasterioError as error:
-        raise ReferenceImageError(f"reference {path} cannot be read: {error}") from error
-
-
-def check_overlap(reference: str | Path, scene: Raster) -> None:
-    """Make sure that a reference can be opened and covers some of the scene.
-
-    Raises:
-        ReferenceImageError: It cannot be opened, lacks a CRS that the scene has, or lies elsewhere.
-    """
-    profile = scene.profile
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            raster = rasterio.open(reference)
-        with raster:
-            crs, bounds = raster.crs, raster.bounds
-    except RasterioError as error:
-        raise ReferenceImageError(f"reference {reference} cannot be opened: {error}") from error
-    if profile.crs is None or profile.transform is None or crs is None:
-        raise ReferenceImageError(
-            f"reference {reference} and the scene must both have a transform and a coordinate system, "
-            "or nobody can tell where one lies on the other"
-        )
-    own = array_bounds(profile.shape.height, profile.shape.width, profile.transform)
-    try:
-        left, bottom, right, top = transform_bounds(crs, profile.crs, *bounds)
-    except (CRSError, RasterioError) as error:
-        raise ReferenceImageError(
-            f"reference {reference} cannot be projected into the scene's system: {error}"
-        ) from error
-    # Bounds of a raster whose first row lies south come with bottom and top exchanged.
-    (west, east), (south, north) = sorted(own[::2]), sorted(own[1::2])
-    (left, right), (bottom, top) = sorted((left, right)), sorted((bottom, top))
-    if right <= west or left >= east or top <= south or bottom >= north:
-        raise ReferenceImageError(
-            f"reference {reference} does not overlap the scene: it covers "
-            f"{left:.10g}, {bottom:.10g} to {right:.10g}, {top:.10g} in the scene's {profile.crs.to_string()}, the scene "
-            f"{west:.10g}, {south:.10g} to {east:.10g}, {north:.10g}"
-        )
-
-
-def _refuse_kinds(dataset: DatasetReader) -> None:
-    """Values that are no amounts of light cannot be averaged."""
-    if any(np.dtype(dtype).kind == "c" for dtype in dataset.dtypes):
-        raise ReferenceImageError(
-            f"reference {dataset.name} has complex pixels: convert it to intensity first"
-        )
-    if ColorInterp.palette in dataset.colorinterp:
-        raise ReferenceImageError(
-            f"reference {dataset.name} has a palette, whose numbers are no colours: expand it to RGB first"
-        )
 
 
 def _finer(dataset: DatasetReader, grid: tuple[Affine, CRS], shape: Shape) -> float:
