@@ -204,7 +204,12 @@ def test_what_is_no_cog_is_found(raster: Writer) -> None:
 
 
 def test_files_in_the_wrong_order_do_not_pass(pair: tuple[Path, Path]) -> None:
-    assert not check(pair[1], pair[0]).ok
+    report = check(pair[1], pair[0])
+    assert not report.ok
+    (problem,) = report.problems
+    assert re.search(
+        r"larger than those of its source .*fine\.tif: were the two exchanged", problem
+    )
 
 
 def test_a_missing_file_is_named(pair: tuple[Path, Path]) -> None:

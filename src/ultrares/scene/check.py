@@ -106,14 +106,8 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
         RasterError: A file is missing, damaged, or of a kind that ultrares does not handle.
     """
     with open_raster(fine_path) as fine, _source_of(fine.profile, coarse_path) as coarse:
-        content = fine.profile.tags.get("", {}).get("ULTRARES_CONTENT", "")
-        if content.startswith((SPREAD, EVIDENCE)):
-            return CheckReport(
-                ok=False,
-                problems=[
-                    f"it holds the {content}, no scene; check the result it was written with"
-                ],
-            )
+        if (other := _no_product(fine.profile, coarse.profile, coarse_path)) is not None:
+            return CheckReport(ok=False, problems=[other])
         problems = _differences(fine.profile, coarse.profile)
         cog_valid, errors = _validate(fine_path)
         problems += [f"not a valid cloud-optimised GeoTIFF: {error}" for error in errors]
@@ -149,6 +143,18 @@ def check(fine_path: str | Path, coarse_path: str | Path) -> CheckReport:
         mask_equal=found.mask_equal,
         cog_valid=cog_valid,
     )
+
+
+def _no_product(fine: SceneProfile, coarse: SceneProfile, source: str | Path) -> str | None:
+    """Why a file cannot be compared as a product of its source at all; None where it can."""
+    content = fine.tags.get("", {}).get("ULTRARES_CONTENT", "")
+    if content.startswith((SPREAD, EVIDENCE)):
+        return f"it holds the {content}, no scene; check the result it was written with"
+    if fine.transform is None or coarse.transform is None or fine.crs != coarse.crs:
+        return None
+    if abs(fine.transform.determinant) > abs(coarse.transform.determinant):
+        return f"its pixels are larger than those of its source {source}: were the two exchanged?"
+    return None
 
 
 def _source_of(fine: SceneProfile, path: str | Path) -> Raster:
