@@ -50,11 +50,11 @@ of the training city, the same two years before had .33 or more at x2 to x8, and
 ALIKE = 0.3
 """Correlation of details from which parts of a pixel that the reference lies beside the scene are looked for."""
 
-MARGIN = 4
-"""Scene pixels around the scene that are read, too, where a displacement leads beyond it."""
-
 FINEST = 4
 """Pixels per scene pixel, along one side, that they are looked for in at most."""
+
+MARGIN = 4
+"""Scene pixels around the scene that are read, too, where a displacement leads beyond it."""
 
 REGISTRATION = "least-squares-1"
 """How places are told: a run that was begun when they were told otherwise is not gone on with."""
@@ -107,12 +107,10 @@ class RasterReference:
         self.correlation = found.correlation
         self.shows_the_scene = judged < JUDGED or not found.correlation < LEAST_CORRELATION
         self.was_judged = judged >= JUDGED or math.prod(scene.shape) < JUDGED
-        self.weights, self._offsets = self._match()
-        self._gross = self._usual_disagreement()
         if self.shows_the_scene and self.was_judged and self.correlation >= ALIKE:
             self._beside = LocalShifts(self._look, scene.shape, self.factor)
             self.weights, self._offsets = self._match()
-            self._gross = self._usual_disagreement()
+        self._gross = self._usual_disagreement()
         usual = (0.0, 0.0) if self._beside is None else self._beside.usual
         self.shift = found.rows + usual[0], found.cols + usual[1]
 
@@ -189,8 +187,7 @@ class RasterReference:
         pixels, valid = self._warped(wide, factor)
         # Beyond the scene the reference goes on, or its last pixel there is repeated.
         extent = Shape(*(factor * side for side in self._scene.shape))
-        inner = wide.clipped(extent)
-        if inner != wide:
+        if wide.clipped(extent) != wide:
             rows = np.arange(wide.height) + wide.row
             cols = np.arange(wide.width) + wide.col
             beyond = ~np.logical_and.outer(
@@ -317,7 +314,7 @@ class RasterReference:
         )
 
     def _register(self) -> tuple[Shift, int]:
-        """Find how far the reference lies beside the scene, and undo it; also on how many pixels."""
+        """Match the reference, find how far it lies beside the scene, and undo it; also on how many pixels."""
         self.weights, self._offsets = self._match()
         pairs = []
         for scene, pixels, both in self._looked_at(REGISTERED):
@@ -336,6 +333,7 @@ class RasterReference:
         if found.rows or found.cols:
             self._forget_views()
             self._moved = found.rows, found.cols
+            self.weights, self._offsets = self._match()
         return found, sum(scene.size for scene, _ in pairs)
 
     def _usual_disagreement(self) -> float:
